@@ -20,6 +20,7 @@ from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
+from serving.drawings import Drawings
 from serving.intake import Intake
 from serving.large_answers import LargeAnswers
 from serving.metrics import ServingMetrics
@@ -96,14 +97,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     settings, threads = platform.settings, platform.settings.predicting_threads
     models, pool, intake = Models(platform, threads=threads), Pool(settings, threads=threads), Intake(settings)
-    metrics = ServingMetrics(models, pool, intake)
-    serving = app.state.serving = Serving(platform, models, pool, intake, metrics, set(settings.preloaded))
+    drawings, metrics = Drawings(threads=threads), ServingMetrics(models, pool, intake)
+    serving = app.state.serving = Serving(platform, models, pool, drawings, intake, metrics, set(settings.preloaded))
     app.state.metrics.add(metrics)
     tasks = [asyncio.create_task(_preload(serving)), asyncio.create_task(models.follow_names())]
     yield
     for task in tasks:
         task.cancel()
     pool.close()
+    drawings.close()
     models.close()
     platform.db.close()
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from core.db import Database
 from core.domain.errors import ModelLoading
 from core.services.context import Platform
+from serving.drawings import Drawings
 from serving.intake import Intake
 from serving.metrics import ServingMetrics
 from serving.models.residency import Models
@@ -21,6 +22,7 @@ class Serving:
     platform: Platform
     models: Models
     pool: Pool
+    drawings: Drawings
     intake: Intake
     metrics: ServingMetrics
     preloading: set[str] = field(default_factory=set)  # names of models that are being loaded at the start

@@ -31,7 +31,9 @@ def _of_onnx(file: Path) -> Precision:
     if any(node.op_type in QUANTISED_ONNX for node in graph.node):
         return "int8"
     half = onnx.TensorProto.FLOAT16
-    return "fp16" if any(each.data_type == half for each in graph.initializer) else "fp32"
+    casts = (each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute if each.name == "to")
+    is_half = half in casts or any(each.data_type == half for each in graph.initializer)
+    return "fp16" if is_half else "fp32"
 
 
 def _of_openvino(file: Path) -> Precision:

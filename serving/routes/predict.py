@@ -15,12 +15,12 @@ from http_common.prediction_requests import (
 )
 from http_common.prediction_schemas import Answer, AnsweringModel, ImageAnswer, PredictRequest
 from http_common.problems import invalid_body, invalid_fields
-from pipeline.predictor.predictor import NotComputed, PredictionFailed
+from pipeline.predictor.predictor import NotComputed, Prediction, PredictionFailed
 from serving.annotate import annotated
 from serving.answers import answer
 from serving.in_time import in_time
 from serving.intake import FORM_BYTES, Room, beside_loop, read_body, read_image
-from serving.pool import Options
+from serving.pool import Answered, Options
 from serving.sources import read_images
 from serving.state import CurrentServing, Serving
 
@@ -70,17 +70,30 @@ async def answer_image(request: Request, serving: Serving, query: ImageQuery) ->
     options = Options(query.confidence, query.iou, query.top, query.tile, query.overlap)
     with serving.intake.room(serving.intake.image_bytes + FORM_BYTES) as room:
         content = await read_image(request, room, max_bytes=serving.intake.image_bytes)
+        if query.annotated:
+            return await in_time(request, serving, _drawn(serving, query.model, content, options))
         work = answer(serving, query.model, [content], options, receipt=query.receipt)
         found, results = await in_time(request, serving, work)
-        result = results[0].result
-        if isinstance(result, NotComputed):
-            raise ModelNotServable(result.reason, name=found.model.name)
-        if isinstance(result, PredictionFailed):
-            raise ImageInvalid(result.reason)
-        if not query.annotated:
-            return Response(found.model_dump_json(), media_type="application/json")
-        drawn = await in_time(request, serving, serving.pool.run(annotated, content, result))
+        _require_prediction(found, results[0])
+        return Response(found.model_dump_json(), media_type="application/json")
+
+
+async def _drawn(serving: Serving, model: str, content: bytes, options: Options) -> Response:
+    async with serving.drawings.turn(content):
+        found, results = await answer(serving, model, [content], options, receipt=False)
+        result = _require_prediction(found, results[0])
+        drawn = await serving.drawings.run(annotated, content, result)
     return Response(drawn, media_type="image/jpeg", headers=_headers_of(found.model))
+
+
+def _require_prediction(found: Answer, answered: Answered) -> Prediction:
+    """Of the only image. Raises ModelNotServable, ImageInvalid."""
+    result = answered.result
+    if isinstance(result, NotComputed):
+        raise ModelNotServable(result.reason, name=found.model.name)
+    if isinstance(result, PredictionFailed):
+        raise ImageInvalid(result.reason)
+    return result
 
 
 async def _request_in(request: Request, room: Room) -> PredictRequest:

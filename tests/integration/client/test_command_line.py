@@ -12,15 +12,19 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from sqlalchemy import delete
 from typer.testing import CliRunner
 
+from core.db.tables import ExportRow
 from core.services.context import Platform
 from core.services.work.locks import note_worker
 from darkroom import Client
 from darkroom.cli.app import app
 from darkroom.cli.completion import complete_model, complete_run
 from darkroom.cli.exits import ExitCode
+from darkroom.cli.next_steps import next_steps
 from deploy.local.private_stack import free_ports
+from tests.builders import lineage
 from tests.builders.colour_models import draw_scenes, export_of
 from tests.builders.served import publish
 from tests.builders.voc import voc_zip
@@ -298,3 +302,38 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     batch = document("predict", "squares", folder, "--batch", "--no-wait", "--confidence", "0.3")
     assert (batch["model"], batch["source"]["kind"], batch["options"]["confidence"]) == ("squares/v1", "upload", 0.3)
     darkroom("predict", "squares", folder, "--batch", "--format", "xml", expect=ExitCode.USAGE)
+
+
+def test_the_newest_dataset_is_named_before_it_is_frozen_and_a_person_can_answer(
+    platform: Platform, here: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = lineage.dataset(platform, "balls")
+    dataset = document("jobs", job.id)["dataset"]
+    project = dataset.partition("/")[0]
+    named = f"the test split of {dataset}, the newest dataset of {project}"
+    for options in ((), ("--yes",)):  # no worker lists its test images here, so that the request is refused
+        refused = darkroom("test-set", "set", project, *options, expect=ExitCode.FAILED)
+        assert f"Freezing {named}." in refused.stderr
+    assert "newest" not in darkroom("test-set", "set", dataset, expect=ExitCode.FAILED).stderr
+    monkeypatch.setattr("darkroom.cli.commands.test_sets.can_answer", lambda _: True)
+    question = CliRunner().invoke(app, ["test-set", "set", project], input="n\n")
+    assert question.exit_code == ExitCode.INTERRUPTED and f"Freeze {named}? [y/N]" in question.stderr
+    agreed = CliRunner().invoke(app, ["test-set", "set", project], input="y\n")
+    assert agreed.exit_code == ExitCode.FAILED, "it was sent"
+    assert "newest" not in darkroom("test-set", "set", dataset, expect=ExitCode.FAILED).stderr
+
+
+def test_what_comes_next_is_what_works(platform: Platform, here: httpx.Client, tmp_path: Path) -> None:
+    file = export_of("detection", tmp_path / "model.onnx")
+
+    def following(name: str) -> str:
+        with Client(str(here.base_url)) as client:
+            return next_steps(client.exports.list(name))
+
+    weak = publish(platform, "squares", file, passed=False, certificate={"reasons": ["3 of 9 predictions differ."]})
+    assert "did not pass its certificate. 3 of 9 predictions differ." in following(weak)
+    assert "predict " not in following(weak) and f"train squares --model {weak} --watch" in following(weak)
+    assert following(publish(platform, "squares", file)) == "Next: darkroom predict squares/v2 IMAGE"
+    with platform.db.transaction() as session:
+        session.execute(delete(ExportRow))
+    assert following("squares/v2").startswith("Next: darkroom export squares/v2 ")

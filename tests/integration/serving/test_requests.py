@@ -4,7 +4,9 @@ import base64
 import io
 import json
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from PIL import Image
 from core.services.context import Platform
 from http_common import remote_address
 from pipeline.predictor.engines import EngineFailed
-from serving import large_answers, pool
+from serving import drawings, large_answers, pool
+from serving.annotate import annotated
 from serving.routes import predict
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
@@ -204,6 +207,39 @@ def test_an_answer_that_is_not_read_counts_and_ends(
             connection.sendall(f"{head}content-length: {len(images[0])}\r\n\r\n".encode() + images[0])
             wait_until(lambda: intake.bytes == 20_000_000, seconds=10, what="the answer counts")
             wait_until(lambda: intake.bytes == 0, seconds=10, what="it is given up")
+
+
+def test_drawings_keep_no_thread_from_others_and_are_refused_beyond_their_limit(
+    platform: Platform, name: str, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(*given: Any) -> bytes:
+        assert go_on.wait(60)
+        return annotated(*given)
+
+    monkeypatch.setattr(predict, "annotated", slow)
+    with Image.open(io.BytesIO(images[0])) as image:
+        monkeypatch.setattr(drawings, "MAX_PIXELS", 6 * image.width * image.height)
+    with predictions(platform) as (client, app), ThreadPoolExecutor(8) as senders:
+
+        def sent(*, drawn: bool) -> httpx.Response:
+            query: dict[str, Any] = {"model": name, "annotated": drawn}
+            return client.post("/predict/image", params=query, content=images[0], headers=JPEG)
+
+        try:
+            waiting = [senders.submit(sent, drawn=True) for _ in range(8)]
+            wait_until(lambda: sum(each.done() for each in waiting) == 2, seconds=20, what="two are refused")
+            refused = [each.result() for each in waiting if each.done()]
+            assert [problem(each) for each in refused] == [(429, "queue-full")] * 2
+            assert [each.headers["retry-after"] for each in refused] == ["1"] * 2
+            assert refused[0].json()["limit_pixels"] == drawings.MAX_PIXELS
+            assert [sent(drawn=False).status_code for _ in range(5)] == [200] * 5, "and these pass those that wait"
+        finally:
+            go_on.set()
+        answers = [each.result() for each in waiting if each.result().status_code == 200]
+        assert len(answers) == 6 and {each.headers["content-type"] for each in answers} == {"image/jpeg"}
+        assert app.state.serving.drawings.pixels == 0
 
 
 def test_the_images_of_a_client_that_goes_are_not_computed(

@@ -11,6 +11,7 @@ from darkroom.cli.command import command
 from darkroom.cli.commands.runs import followed_operation
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
+from darkroom.cli.next_steps import next_steps
 from darkroom.cli.receiving import receive
 from darkroom.cli.session import Session
 
@@ -70,6 +71,8 @@ def export(
         return ExitCode.FAILED
     made = client.exports.get(version, str(ended.result["export_id"]))
     session.out.result(made, lambda: version_views.certificate(made))
+    if not session.out.as_json:
+        session.out.message(f"\n{next_steps(client.exports.list(version))}", style="dim")
     if not made.passed:
         return ExitCode.FAILED
     if out is not None:

@@ -12,6 +12,7 @@ from darkroom.cli.arguments import job_of
 from darkroom.cli.command import command
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
+from darkroom.cli.next_steps import next_steps
 from darkroom.cli.session import Session
 from darkroom.cli.text import log_line, safe
 
@@ -134,7 +135,7 @@ def watch_run(session: Session, run_id: str) -> ExitCode:
         if ended.version:
             version = session.client.models.get(f"{ended.project}/v{ended.version}")
             session.out.print("", version_views.versions([version]))
-            session.out.message(f"\nNext: darkroom predict {version.name} IMAGE", style="dim")
+            session.out.message(f"\n{next_steps(session.client.exports.list(version))}", style="dim")
     return ExitCode.OK if ended.state == "succeeded" else ExitCode.FAILED
 
 

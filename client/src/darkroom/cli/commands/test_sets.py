@@ -1,5 +1,6 @@
 """`darkroom test-set`: the frozen test set of a project."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from darkroom.cli.tables import Column, Rows
 from darkroom.cli.text import age
 
 if TYPE_CHECKING:
-    from darkroom.schemas import FrozenTestSet
+    from darkroom.schemas import Dataset, FrozenTestSet
 
 ACTIONS = ("set", "show", "remove")
 
@@ -25,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
         panel="Datasets",
         examples=(
             ("darkroom test-set set raccoons/d2", "freezes its test split; new datasets leave those images out"),
+            ("darkroom test-set set raccoons --yes", "of its newest dataset, without a question"),
             ("darkroom test-set show raccoons", "what is frozen, and what was before"),
             ("darkroom test-set remove raccoons", "ends the freeze"),
         ),
@@ -42,16 +44,20 @@ def frozen_test_set(
             autocompletion=completion.complete_dataset,
         ),
     ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Freeze the newest dataset without a question.")] = False,
 ) -> None:
     """Freeze the test split of a dataset, on which versions of its project are compared.
 
-    Images that a later upload has in common with it, also near-duplicates, are left out and named.
+    Images that a later upload has in common with it, also near-duplicates, are left out and named. Of a project its
+    newest dataset is meant: it is named, and a person at a terminal confirms it.
     """
     client = session.client
     if action not in ACTIONS:
         raise WrongUsage(f"{action} is no action.", f"Use one of {', '.join(ACTIONS)}.")
     if action == "set":
         dataset = dataset_of(client, name)
+        if name == dataset.project:
+            _confirm(session, dataset, yes=yes)
         found = client.test_sets.set(dataset.project, dataset)
         session.out.result(found, lambda: _rows([found]))
         if found.generation > 1:
@@ -65,6 +71,20 @@ def frozen_test_set(
         return
     items = list(client.test_sets.history(project))
     session.out.result({"items": items}, lambda: _rows(items))
+
+
+def _confirm(session: Session, dataset: "Dataset", *, yes: bool) -> None:
+    """The user named the project alone: says which dataset is meant, and asks a person. Raises typer.Abort."""
+    meant = f"the test split of {dataset.dataset}, the newest dataset of {dataset.project}"
+    if yes or not can_answer(session):
+        session.out.message(f"Freezing {meant}.")
+        return
+    typer.confirm(f"Freeze {meant}?", abort=True, err=True)
+
+
+def can_answer(session: Session) -> bool:
+    """Whether a person is there to answer."""
+    return sys.stdin.isatty() and not session.out.as_json
 
 
 def _rows(items: "list[FrozenTestSet]") -> Rows:
