@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -220,7 +221,11 @@ class Settings(BaseSettings):
     )
     image_hosts: str = Field(
         "",
-        description="Host names, separated by commas, from whose URLs images are fetched, on ports 80 and 443, or `name:port`; `*`: any. Never from addresses inside (private, loopback, link-local). Empty: none.",
+        description="Host names, separated by commas, from whose URLs images are fetched, on ports 80 and 443, or `name:port`; `*`: any. Never from addresses inside (private, loopback, link-local) beyond `private_networks`. Empty: none.",
+    )
+    private_networks: str = Field(
+        "",
+        description="Networks or addresses inside, separated by commas (`10.20.0.0/16,fd12:3456::/32`), in which hosts that `image_hosts` and `import_hosts` name may be. Loopback, link-local and metadata of clouds only where they are named by themselves. Empty: none.",
     )
     image_seconds: float = Field(10.0, gt=0, description="An image that takes longer to fetch is given up.")
     export_on_publish: bool = Field(
@@ -278,6 +283,11 @@ class Settings(BaseSettings):
         return frozenset(name.strip().lower() for name in self.import_hosts.split(",") if name.strip())
 
     @cached_property
+    def named_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The private ones in which hosts that are allowed by their name may be."""
+        return tuple(map(ip_network, _listed(self.private_networks)))
+
+    @cached_property
     def allowed_import_buckets(self) -> tuple[BucketPrefix, ...]:
         return tuple(map(bucket_prefix, _listed(self.import_buckets)))
 
@@ -304,6 +314,13 @@ class Settings(BaseSettings):
     def check_import_places(cls, listed: str, info: ValidationInfo) -> str:
         for each in _listed(listed):
             (bucket_prefix if info.field_name == "import_buckets" else absolute_folder)(each)
+        return listed
+
+    @field_validator("private_networks")
+    @classmethod
+    def check_private_networks(cls, listed: str) -> str:
+        for each in _listed(listed):
+            ip_network(each)  # its error names what is wrong with it
         return listed
 
     @property

@@ -3,13 +3,14 @@
 The API asks before it accepts a request; the worker asks again before it reads, and for each redirect and link.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from core.domain.errors import ImportNotAllowed
 from core.domain.import_places import BucketPrefix, absolute_folder, bucket_prefix, overlap
 from core.settings import Settings
-from http_common.remote_address import RemoteName, remote_name
+from http_common.remote_address import Network, RemoteName, remote_name
 from pipeline.params.import_origin import ImportOrigin
 
 HOSTS, BUCKETS, FOLDERS = "DARKROOM_IMPORT_HOSTS", "DARKROOM_IMPORT_BUCKETS", "DARKROOM_IMPORT_FOLDERS"
@@ -29,6 +30,11 @@ def require_host(settings: Settings, remote: RemoteName) -> None:
     """Raises ImportNotAllowed."""
     if not remote.is_allowed(settings.allowed_import_hosts):
         raise _refused(f"Nothing is imported from {remote.for_operator}", f"add it to {HOSTS}", HOSTS)
+
+
+def networks_for(settings: Settings, remote: RemoteName) -> Sequence[Network]:
+    """The private ones in which this host may be: none where `*` alone allows it."""
+    return settings.named_networks if remote.is_named(settings.allowed_import_hosts) else ()
 
 
 def allowed_folder(settings: Settings, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Where a URL may lead: to hosts that the operator allows, and to no address inside.
+"""Where a URL may lead: to hosts that the operator allows, and to no address inside unless its network is named too.
 
 The name is resolved here, every address is checked, and the connection goes to the address that was checked: a name
 that resolves otherwise a moment later (DNS rebinding) changes nothing. Each redirect is checked in the same way.
@@ -7,7 +7,7 @@ that resolves otherwise a moment later (DNS rebinding) changes nothing. Each red
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,6 +31,23 @@ _INSIDE = tuple(
         ),
     )
 )
+# What a named network opens only where it is one of these or lies in it: whoever names 100.64.0.0/10 or ::/0 means
+# machines, and neither this one nor the service that hands out the credentials of a cloud.
+_NAMED_ALONE = (
+    *_INSIDE,
+    *map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+            *("169.254.169.254/32", "169.254.170.2/32"),  # metadata, credentials of containers
+            "100.100.100.200/32",  # the metadata of Alibaba's cloud, in the network of carriers
+            *("::/96", "fe80::/10", "fec0::/10", "ff00::/8"),
+            *("2001::/32", "2002::/16"),  # tunnels: Teredo, 6to4
+            *("fd00:ec2::/32", "fd20:ce::/32"),  # the metadata of Amazon's and Google's
+        ),
+    ),
+)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class UrlRefused(Exception):
@@ -63,7 +80,12 @@ class RemoteName:
     def is_allowed(self, hosts: frozenset[str]) -> bool:
         """`hosts`: names that are allowed, on ports 80 and 443, or `name:port`; `*` for any of the public network."""
         usual = self.port in _PORTS.values()
-        return f"{self.name}:{self.port}" in hosts or (usual and ("*" in hosts or self.name in hosts))
+        return self.is_named(hosts) or (usual and "*" in hosts)
+
+    def is_named(self, hosts: frozenset[str]) -> bool:
+        """Whether it is allowed by its name, not by `*`."""
+        usual = self.port in _PORTS.values()
+        return f"{self.name}:{self.port}" in hosts or (usual and self.name in hosts)
 
 
 def remote_name(url: str) -> RemoteName:
@@ -79,14 +101,20 @@ def remote_name(url: str) -> RemoteName:
     return RemoteName(parts, name, port)
 
 
-def public_addresses(remote: RemoteName) -> tuple[str, ...]:
-    """At most MAX_ADDRESSES, all public. Waits for the resolver. Raises UrlRefused, NameUnresolved."""
+def allowed_addresses(remote: RemoteName, networks: Sequence[Network] = ()) -> tuple[str, ...]:
+    """At most MAX_ADDRESSES, each public or in one of the private `networks` that the operator names for this host.
+
+    Waits for the resolver. Raises UrlRefused, NameUnresolved.
+    """
     try:
         addresses = resolved(remote.name, remote.port)
     except (OSError, UnicodeError) as error:
         raise NameUnresolved(f"The name {remote.name[:100]} cannot be resolved.") from error
-    if not addresses or not all(map(is_public, addresses)):
-        raise UrlRefused(f"{remote.name[:100]} is an address inside, from which nothing is fetched.")
+    if not addresses or not all(is_public(each) or is_in(each, networks) for each in addresses):
+        raise UrlRefused(
+            f"{remote.name[:100]} is an address inside, from which nothing is fetched unless the operator names "
+            "the host, and its network in DARKROOM_PRIVATE_NETWORKS."
+        )
     return addresses[:MAX_ADDRESSES]
 
 
@@ -117,6 +145,21 @@ def is_public(address: str) -> bool:
     if any(parsed.version == network.version and parsed in network for network in _INSIDE):
         return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Whether a network is named that holds it; loopback, a link, metadata of a cloud: one of no other addresses."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    guards = [each for each in _NAMED_ALONE if parsed in each]
+    return any(parsed in each and all(_lies_in(each, guard) for guard in guards) for each in networks)
+
+
+def _lies_in(network: Network, other: Network) -> bool:
+    if isinstance(network, ipaddress.IPv4Network):
+        return isinstance(other, ipaddress.IPv4Network) and network.subnet_of(other)
+    return isinstance(other, ipaddress.IPv6Network) and network.subnet_of(other)
 
 
 def resolved(name: str, port: int) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Images by URL: only where the operator allows it, never from an address inside, bounded in bytes and in time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from urllib.parse import urljoin
@@ -11,11 +11,12 @@ import httpx
 from core.domain.errors import ImageUrlRefused
 from http_common.remote_address import (
     REDIRECTS,
+    Network,
     RemoteName,
     UrlRefused,
+    allowed_addresses,
     certificates,
     leaves_tls,
-    public_addresses,
     remote_name,
     request_at,
 )
@@ -32,28 +33,32 @@ async def fetch_image(
     hosts: frozenset[str],
     max_bytes: int,
     seconds: float,
+    networks: Sequence[Network] = (),
     received: Callable[[int], object] = lambda _: None,
 ) -> bytes:
-    """`hosts`: as of `RemoteName.is_allowed`. `received` gets the size of each piece as it arrives, and may raise.
+    """`hosts`: as of `RemoteName.is_allowed`; those that are named may be in `networks`, which are private. `received`
+    gets the size of each piece as it arrives, and may raise.
 
     Raises ImageUrlRefused.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await _follow(url, hosts, max_bytes, received)
+            return await _follow(url, hosts, networks, max_bytes, received)
     except TimeoutError as error:
         raise ImageUrlRefused(f"The image did not arrive within {seconds:g} s.", url=url[:500]) from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ImageUrlRefused(f"The image cannot be fetched: {type(error).__name__}.", url=url[:500]) from error
 
 
-async def _follow(url: str, hosts: frozenset[str], max_bytes: int, received: Callable[[int], object]) -> bytes:
+async def _follow(
+    url: str, hosts: frozenset[str], networks: Sequence[Network], max_bytes: int, received: Callable[[int], object]
+) -> bytes:
     # No connection is kept: one to the same address under another name would have the certificate of the first.
     limits = httpx.Limits(max_keepalive_connections=0)
     timeout = httpx.Timeout(READ_SECONDS)
     async with httpx.AsyncClient(trust_env=False, verify=certificates(), limits=limits, timeout=timeout) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            remote, addresses = await _checked(url, hosts)
+            remote, addresses = await _checked(url, hosts, networks)
             location, content = await _get(client, remote, addresses, max_bytes, received)
             if location is None:
                 return content
@@ -64,13 +69,14 @@ async def _follow(url: str, hosts: frozenset[str], max_bytes: int, received: Cal
     raise ImageUrlRefused(f"There are more than {MAX_REDIRECTS} redirects.", url=url[:500])
 
 
-async def _checked(url: str, hosts: frozenset[str]) -> tuple[RemoteName, tuple[str, ...]]:
+async def _checked(url: str, hosts: frozenset[str], networks: Sequence[Network]) -> tuple[RemoteName, tuple[str, ...]]:
     try:
         remote = remote_name(url)
         if not remote.is_allowed(hosts):
             where = remote.for_operator
             raise UrlRefused(f"Images are not fetched from {where}: its operator can add it to DARKROOM_IMAGE_HOSTS.")
-        return remote, await asyncio.get_running_loop().run_in_executor(_resolvers(), public_addresses, remote)
+        inside = networks if remote.is_named(hosts) else ()
+        return remote, await asyncio.get_running_loop().run_in_executor(_resolvers(), allowed_addresses, remote, inside)
     except UrlRefused as error:
         raise ImageUrlRefused(str(error), url=url[:500]) from error
 

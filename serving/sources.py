@@ -49,10 +49,10 @@ async def _read(
         text = source.base64 or ""
         return await beside_loop(len(text), _decoded, text, serving.platform.settings.image_max_bytes)
     settings = serving.platform.settings
-    fetch = partial(fetch_image, hosts=serving.image_hosts, max_bytes=settings.image_max_bytes, received=room.add)
+    fetch = partial(fetch_image, hosts=serving.image_hosts, networks=settings.named_networks, received=room.add)
     try:
         async with turns:
-            return await fetch(source.url, seconds=settings.image_seconds)
+            return await fetch(source.url, max_bytes=settings.image_max_bytes, seconds=settings.image_seconds)
     except ImageUrlRefused as error:
         return PredictionFailed(error.detail)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from core.domain.errors import ImageUrlRefused
 from core.storage.free_space import require_free
+from http_common.remote_address import Network
 from http_common.remote_images import fetch_image
 from pipeline.process.specs import FETCHED_FILE
 
@@ -20,6 +21,7 @@ def fetch_images(
     folder: Path,
     *,
     hosts: frozenset[str],
+    networks: Sequence[Network],
     max_bytes: int,
     seconds: float,
     reserve_bytes: int,
@@ -33,7 +35,7 @@ def fetch_images(
             require_free(folder, AT_ONCE * max_bytes, reserve_bytes=reserve_bytes)
             some = urls[start : start + AT_ONCE]
             for number, (url, found) in enumerate(
-                zip(some, asyncio.run(_fetched(some, hosts, max_bytes, seconds)), strict=True), start=start
+                zip(some, asyncio.run(_fetched(some, hosts, networks, max_bytes, seconds)), strict=True), start=start
             ):
                 listed.write(json.dumps({"url": url, "name": name_of(url), **_kept(folder, number, found)}) + "\n")
     tick(len(urls), len(urls))
@@ -50,11 +52,11 @@ def name_of(url: str) -> str:
 
 
 async def _fetched(
-    urls: Sequence[str], hosts: frozenset[str], max_bytes: int, seconds: float
+    urls: Sequence[str], hosts: frozenset[str], networks: Sequence[Network], max_bytes: int, seconds: float
 ) -> list[bytes | ImageUrlRefused]:
     async def one(url: str) -> bytes | ImageUrlRefused:
         try:
-            return await fetch_image(url, hosts=hosts, max_bytes=max_bytes, seconds=seconds)
+            return await fetch_image(url, hosts=hosts, networks=networks, max_bytes=max_bytes, seconds=seconds)
         except ImageUrlRefused as error:
             return error
 

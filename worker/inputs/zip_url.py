@@ -7,7 +7,7 @@ kept only where the server says, by a strong ETag, that the file is still the sa
 import hashlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +21,12 @@ from core.domain.errors import ImportUnavailable, ImportUnusable
 from http_common.remote_address import (
     REDIRECTS,
     NameUnresolved,
+    Network,
     RemoteName,
     UrlRefused,
+    allowed_addresses,
     certificates,
     leaves_tls,
-    public_addresses,
     remote_name,
     request_at,
 )
@@ -66,6 +67,7 @@ def fetch_zip(
     target: Path,
     *,
     require_host: Callable[[RemoteName], None],
+    networks_for: Callable[[RemoteName], Sequence[Network]] = lambda _: (),
     limit_bytes: int,
     room: Callable[[int | None], Granted],
     ends: float,
@@ -74,8 +76,8 @@ def fetch_zip(
 ) -> FetchedZip:
     """`room(bytes)`: for the whole file, before its first byte; None: of unknown size. `came(bytes, total)`: so far.
 
-    `ends`: the monotonic second of the deadline. `require_host` and `check` may raise to stop.
-    Raises ImportUnusable, ImportUnavailable, OutOfSpace, OSError.
+    `networks_for`: the private networks in which a host may be. `ends`: the monotonic second of the deadline.
+    `require_host` and `check` may raise to stop. Raises ImportUnusable, ImportUnavailable, OutOfSpace, OSError.
     """
     check = until(ends, check, lambda: ImportUnavailable("The server is too slow: the file did not arrive in time."))
     failures = 0
@@ -83,7 +85,9 @@ def fetch_zip(
         while True:
             before = part.bytes
             try:
-                interruptible(lambda: _try(client, url, part, require_host, check, came), check, name="import")
+                interruptible(
+                    lambda: _try(client, url, part, require_host, networks_for, check, came), check, name="import"
+                )
                 return part.whole()
             except (httpx.HTTPError, httpx.InvalidURL, NameUnresolved, _Transient) as error:
                 failures = 0 if part.bytes > before else failures + 1
@@ -109,6 +113,7 @@ def _try(
     url: str,
     part: "_Part",
     require_host: Callable[[RemoteName], None],
+    networks_for: Callable[[RemoteName], Sequence[Network]],
     check: Check,
     came: Callable[[int, int | None], None],
 ) -> None:
@@ -116,7 +121,7 @@ def _try(
         check()
         remote = remote_name(url)
         require_host(remote)
-        response = _answer(client, remote, part.wanted())
+        response = _answer(client, remote, networks_for(remote), part.wanted())
         try:
             if response.status_code in REDIRECTS and "location" in response.headers:
                 url = _following(url, response.headers["location"])
@@ -143,9 +148,11 @@ def _following(url: str, location: str) -> str:
     return following
 
 
-def _answer(client: httpx.Client, remote: RemoteName, wanted: dict[str, str]) -> httpx.Response:
+def _answer(
+    client: httpx.Client, remote: RemoteName, networks: Sequence[Network], wanted: dict[str, str]
+) -> httpx.Response:
     failure: httpx.HTTPError | None = None
-    for address in public_addresses(remote):
+    for address in allowed_addresses(remote, networks):
         try:
             return client.send(client.build_request(**request_at(address, remote, wanted)), stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

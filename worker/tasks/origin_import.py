@@ -17,7 +17,7 @@ from core.domain.keys import imported_key
 from core.services.jobs.origin_import import pin_origin
 from core.services.uploads.room import UploadRoom
 from core.storage.transfer import sha256_of
-from http_common.import_rules import allowed_folder, refuse_own, require_allowed, require_host
+from http_common.import_rules import allowed_folder, networks_for, refuse_own, require_allowed, require_host
 from pipeline.archive.extract import is_hidden
 from pipeline.params.import_origin import ImportOrigin
 from worker.inputs.folder_files import AllowedFolder
@@ -67,6 +67,7 @@ def _from_url(attempt: Attempt[JobRow], origin: ImportOrigin, target: Path) -> I
         origin.url,
         target,
         require_host=partial(require_host, settings),
+        networks_for=partial(networks_for, settings),
         limit_bytes=settings.upload_max_bytes,
         room=UploadRoom(attempt.platform).for_body,
         ends=clock.monotonic() + WHOLE_SECONDS,

@@ -19,13 +19,16 @@ from core.db.tables import ExportRow
 from core.services.context import Platform
 from core.services.work.locks import note_worker
 from darkroom import Client
+from darkroom._sync.test_sets import TestSets
 from darkroom.cli.app import app
 from darkroom.cli.completion import complete_model, complete_run
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.next_steps import next_steps
+from darkroom.schemas import Dataset, FrozenTestSet
 from deploy.local.private_stack import free_ports
 from tests.builders import lineage
 from tests.builders.colour_models import draw_scenes, export_of
+from tests.builders.exports import certificate
 from tests.builders.served import publish
 from tests.builders.voc import voc_zip
 from tests.servers.api import serving
@@ -304,23 +307,31 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     darkroom("predict", "squares", folder, "--batch", "--format", "xml", expect=ExitCode.USAGE)
 
 
-def test_the_newest_dataset_is_named_before_it_is_frozen_and_a_person_can_answer(
+def test_the_newest_dataset_is_named_before_it_is_frozen_and_a_person_confirms_it(
     platform: Platform, here: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = lineage.dataset(platform, "balls")
     dataset = document("jobs", job.id)["dataset"]
     project = dataset.partition("/")[0]
     named = f"the test split of {dataset}, the newest dataset of {project}"
-    for options in ((), ("--yes",)):  # no worker lists its test images here, so that the request is refused
-        refused = darkroom("test-set", "set", project, *options, expect=ExitCode.FAILED)
-        assert f"Freezing {named}." in refused.stderr
-    assert "newest" not in darkroom("test-set", "set", dataset, expect=ExitCode.FAILED).stderr
+    frozen: list[str] = []
+
+    def freeze(_self: TestSets, to: str, meant: Dataset) -> FrozenTestSet:
+        frozen.append(meant.dataset or "")
+        return FrozenTestSet(to, 1, meant.job_id, meant.dataset or "", "", 9, "", meant.created_at, {})
+
+    monkeypatch.setattr(TestSets, "set", freeze)  # a worker would list its images
+    for options in ((), ("--yes",)):
+        assert f"Freezing {named}." in darkroom("test-set", "set", project, *options).stderr
+    assert "newest" not in darkroom("test-set", "set", dataset).stderr
     monkeypatch.setattr("darkroom.cli.commands.test_sets.can_answer", lambda _: True)
-    question = CliRunner().invoke(app, ["test-set", "set", project], input="n\n")
-    assert question.exit_code == ExitCode.INTERRUPTED and f"Freeze {named}? [y/N]" in question.stderr
-    agreed = CliRunner().invoke(app, ["test-set", "set", project], input="y\n")
-    assert agreed.exit_code == ExitCode.FAILED, "it was sent"
-    assert "newest" not in darkroom("test-set", "set", dataset, expect=ExitCode.FAILED).stderr
+    assert frozen == [dataset] * 3
+    refused = CliRunner().invoke(app, ["test-set", "set", project], input="n\n")
+    assert refused.exit_code == ExitCode.INTERRUPTED and f"Freeze {named}? [y/N]" in refused.stderr
+    assert frozen == [dataset] * 3
+    assert CliRunner().invoke(app, ["test-set", "set", project], input="y\n").exit_code == 0
+    assert darkroom("test-set", "set", project, "--yes").exit_code == 0
+    assert frozen == [dataset] * 5
 
 
 def test_what_comes_next_is_what_works(platform: Platform, here: httpx.Client, tmp_path: Path) -> None:
@@ -330,10 +341,13 @@ def test_what_comes_next_is_what_works(platform: Platform, here: httpx.Client, t
         with Client(str(here.base_url)) as client:
             return next_steps(client.exports.list(name))
 
-    weak = publish(platform, "squares", file, passed=False, certificate={"reasons": ["3 of 9 predictions differ."]})
+    reasons = ["3 of 9 predictions differ."]
+    made: dict[str, Any] = {"options": {"nms": "outside", "max_drop": None}}
+    weak = publish(platform, "squares", file, passed=False, certificate=certificate(reasons=reasons), **made)
     assert "did not pass its certificate. 3 of 9 predictions differ." in following(weak)
     assert "predict " not in following(weak) and f"train squares --model {weak} --watch" in following(weak)
-    assert following(publish(platform, "squares", file)) == "Next: darkroom predict squares/v2 IMAGE"
+    good = publish(platform, "squares", file, certificate=certificate(), **made)
+    assert following(good) == "Next: darkroom predict squares/v2 IMAGE"
     with platform.db.transaction() as session:
         session.execute(delete(ExportRow))
-    assert following("squares/v2").startswith("Next: darkroom export squares/v2 ")
+    assert following(good).startswith("Next: darkroom export squares/v2 ")

@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from core.domain.errors import ImageUrlRefused
+from core.settings import Settings
 from http_common import remote_address
+from http_common.remote_address import Network
 from http_common.remote_images import fetch_image
 
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
@@ -90,6 +92,24 @@ async def server_at(address: str, port: int, requests: list[bytes]) -> AsyncIter
 
     async with await asyncio.start_server(handle, address, port):
         yield
+
+
+def test_a_host_that_is_named_may_be_in_a_network_that_is_named_and_any_other_host_may_not(
+    names: dict[str, list[str]],
+) -> None:
+    names |= {"nas.example": [INSIDE], "other.example": [INSIDE]}
+    networks = Settings(private_networks=INSIDE).named_networks
+
+    async def run(host: str, given: Sequence[Network]) -> bytes:
+        async with server(INSIDE, GOOD, []) as port:
+            hosts = frozenset({f"nas.example:{port}", "*"})
+            url = f"http://{host}:{port}/" if host == "nas.example" else f"http://{host}/"
+            return await fetch_image(url, hosts=hosts, networks=given, max_bytes=1000, seconds=5)
+
+    assert asyncio.run(run("nas.example", networks)) == IMAGE
+    for host, given in (("nas.example", ()), ("other.example", networks), (INSIDE, networks)):
+        with pytest.raises(ImageUrlRefused, match=r"is an address inside.*DARKROOM_PRIVATE_NETWORKS"):
+            asyncio.run(run(host, given))
 
 
 @pytest.mark.parametrize(

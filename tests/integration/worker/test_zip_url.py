@@ -15,7 +15,7 @@ import pytest
 from core.domain.errors import ImportNotAllowed, ImportUnavailable, ImportUnusable
 from core.settings import Settings
 from http_common import remote_address
-from http_common.import_rules import require_host
+from http_common.import_rules import networks_for, require_host
 from tests.servers.file_host import INSIDE, OUTSIDE, FileHost, file_host
 from worker.inputs import zip_url
 from worker.inputs.zip_url import FetchedZip, fetch_zip
@@ -74,12 +74,16 @@ def fetched(
     seconds: float = 20,
     check: Callable[[], None] = lambda: None,
     disk: Disk | None = None,
+    private_networks: str = "",
 ) -> FetchedZip:
-    settings = Settings(import_hosts=f"files.example:{host.port}, inside.example:{host.port}, *")
+    settings = Settings(
+        import_hosts=f"files.example:{host.port}, inside.example:{host.port}, *", private_networks=private_networks
+    )
     return fetch_zip(
         url or host.url(),
         target / "fetched.zip",
         require_host=partial(require_host, settings),
+        networks_for=partial(networks_for, settings),
         limit_bytes=limit_bytes,
         room=(disk or Disk()).grant,
         ends=time.monotonic() + seconds,
@@ -159,6 +163,17 @@ def test_a_redirect_to_an_allowed_host_is_followed(host: FileHost, tmp_path: Pat
     host.redirects["/data.zip"] = f"http://files.example:{host.port}/stored?signature=x"
     assert fetched(host, tmp_path).bytes == len(CONTENT)
     assert [path for path, _ in host.requests] == ["/data.zip", "/stored?signature=x"]
+
+
+def test_a_named_host_may_be_in_a_private_network_that_is_named(host: FileHost, tmp_path: Path) -> None:
+    with file_host(INSIDE, host.port) as inside:
+        url = f"http://inside.example:{host.port}/data.zip"
+        with pytest.raises(ImportUnusable, match="DARKROOM_PRIVATE_NETWORKS"):
+            fetched(host, tmp_path, url, private_networks="10.0.0.0/8")
+        with pytest.raises(ImportUnusable, match="is an address inside"):
+            fetched(host, tmp_path, f"http://{INSIDE}/data.zip", private_networks=INSIDE)  # allowed by `*` alone
+        inside.content = b"from inside"
+        assert fetched(host, tmp_path, url, private_networks=INSIDE).bytes == len(b"from inside")
 
 
 def test_a_name_that_changes_its_address_is_read_from_the_address_that_was_checked(

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+from pydantic import ValidationError
 
 from core.domain.errors import ImageUrlRefused
-from http_common.remote_address import is_public
+from core.settings import Settings
+from http_common.remote_address import is_in, is_public
 from http_common.remote_images import fetch_image
 
 
@@ -39,6 +41,41 @@ from http_common.remote_images import fetch_image
 )
 def test_an_address_is_public_or_inside(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("address", "networks", "opened"),
+    [
+        ("10.1.2.3", "", False),
+        ("10.1.2.3", "10.1.0.0/16", True),
+        ("10.2.2.3", "10.1.0.0/16", False),
+        ("::ffff:10.1.2.3", "10.1.0.0/16", True),
+        ("192.168.1.7", "192.168.1.7", True),
+        ("fd12:3456::9", "10.0.0.0/8,fd12:3456::/32", True),
+        ("127.0.0.1", "0.0.0.0/0", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("::1", "::/0", False),
+        ("::ffff:127.0.0.1", "::/0,0.0.0.0/0", False),
+        ("169.254.169.254", "0.0.0.0/0", False),
+        ("169.254.169.254", "169.254.0.0/16", False),
+        ("fe80::1%eth0", "::/0", False),
+        ("100.100.100.200", "100.64.0.0/10", False),
+        ("100.64.0.1", "100.64.0.0/10", True),
+        ("fd00:ec2::254", "fd00::/8", False),
+        ("2002:7f00:1::", "::/0", False),
+        ("0.0.0.0", "0.0.0.0/0", False),  # noqa: S104 - an address that is refused
+    ],
+)
+def test_a_network_inside_is_opened_by_its_name_and_a_wide_one_not_to_this_machine_or_metadata(
+    address: str, networks: str, opened: bool
+) -> None:
+    named = Settings(private_networks=networks).named_networks
+    assert is_in(address, named) is opened
+
+
+def test_a_network_that_is_none_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match=r"10\.1\.2\.3/16 has host bits set"):
+        Settings(private_networks="10.1.2.3/16")
 
 
 @pytest.mark.parametrize(

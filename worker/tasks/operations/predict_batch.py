@@ -92,6 +92,7 @@ def _fetched(attempt: Attempt[OperationRow], source: Source) -> Path:
             urls,
             folder,
             hosts=settings.allowed_image_hosts,
+            networks=settings.named_networks,
             max_bytes=settings.image_max_bytes,
             seconds=settings.image_seconds,
             reserve_bytes=settings.disk_reserve_bytes // 2,
