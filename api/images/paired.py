@@ -127,7 +127,7 @@ def _side(answer: dict[str, Any], image: IndexedImage, *, size: int) -> Compared
     if "boxes" in answer:
         counts = [f"{answer[name]} {name}" for name in ("found", "missed", "false") if answer[name]]
         caption = ", ".join(counts) or "nothing, rightly"
-        boxes = tuple(map(_box, answer["boxes"]))
+        boxes = tuple(_box(box, image) for box in answer["boxes"])
     else:
         caption, boxes = f"{answer['predicted']} {answer['score']:.2f}", ()
     return ComparedSide(
@@ -141,7 +141,9 @@ def _side(answer: dict[str, Any], image: IndexedImage, *, size: int) -> Compared
     )
 
 
-def _box(box: dict[str, Any]) -> ComparedBox:
-    x1, y1, x2, y2 = box["box"]
+def _box(box: dict[str, Any], image: IndexedImage) -> ComparedBox:
+    """Its part in the image: an evaluation counts boxes as the model answers them, also beyond the edges."""
+    x1, x2 = (min(max(0.0, x), image.width) for x in box["box"][::2])
+    y1, y2 = (min(max(0.0, y), image.height) for y in box["box"][1::2])
     label = box["class"] if box["score"] is None else f"{box['class']} {box['score']:.2f}"
     return ComparedBox(label=label, change=box["outcome"], x1=x1, y1=y1, x2=x2, y2=y2)

@@ -87,7 +87,7 @@ def test_detectors_are_compared_class_by_class_and_image_by_image(platform: Plat
     truth = np.array([[0, 10, 10, 40, 40], [1, 50, 5, 90, 60]], float)
     both = np.array([[10, 10, 40, 40, 0.9, 0], [50, 5, 90, 60, 0.8, 1]], float)
     one, nothing = both[:1], np.zeros((0, 6))
-    false = np.concatenate((both, [[60, 30, 80, 50, 0.7, 0]]))
+    false = np.concatenate((both, [[60, 30, 80, 75, 0.7, 0]]))  # beyond the lower edge
     answers = ([one, one, nothing, both, both, both, both], [both, both, both, false, both, both, both])
     results = [
         detector(
@@ -127,7 +127,10 @@ def test_detectors_are_compared_class_by_class_and_image_by_image(platform: Plat
     )
     assert renamed.status_code == 200 and renamed.content != answer.content, "the new name is drawn"
     only = client.get("/projects/the-other-name/compare/plot", params={**QUERY, "outcome": "lost", "n": 1})
-    assert Image.open(io.BytesIO(only.content)).height < Image.open(io.BytesIO(answer.content)).height
+    sheet = Image.open(io.BytesIO(only.content)).convert("RGB")
+    assert sheet.height < Image.open(io.BytesIO(answer.content)).height
+    below = sheet.crop((374, 399, 714, 411)).getcolors() or []  # the frame below the image, 340 x 227 at (374, 170)
+    assert RED not in {colour for _, colour in below}, "no box leaves its image"
 
 
 @POSTGRES_IS_SLOW
