@@ -133,11 +133,11 @@ def read_numbered(file: Path, numbers: Collection[int], *, boxes: int) -> dict[i
         return {number: _image(row, boxes) for number, row in _details(index, list(numbers))}
 
 
-def read_named(file: Path, paths: Collection[str]) -> dict[str, IndexedImage]:
-    """Those of `paths` that are images, by path, without their boxes."""
+def read_named(file: Path, paths: Collection[str], *, boxes: int = 0) -> dict[str, IndexedImage]:
+    """Those of `paths` that are images, by path. Of each the first `boxes` boxes."""
     with _open(file) as index:
         _keep_paths(index, paths)
-        return {row[0]: _image(row, 0) for row in index.execute(f"{_JOINED} JOIN wanted USING (path)")}
+        return {row[0]: _image(row, boxes) for row in index.execute(f"{_JOINED} JOIN wanted USING (path)")}
 
 
 @contextmanager

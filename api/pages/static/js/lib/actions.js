@@ -1,0 +1,29 @@
+// Buttons that call the JSON API:
+//   <button data-call="DELETE" data-path="/jobs/..." data-body='{"a": 1}'
+//           data-confirm="Delete it?" data-text="What that means." data-action="Delete" data-danger   (it asks first)
+//           data-then="reload">                    or "job": to the dataset that the answer names; or an address
+import { call, withButton } from "./api.js";
+import { confirm } from "./dialog.js";
+
+export function startActions() {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-call]");
+    if (!button) return;
+    event.preventDefault();
+    const { confirm: question, text = "", action = "Continue", danger } = button.dataset;
+    if (question && !(await confirm(question, text, { action, danger: danger !== undefined }))) return;
+    const answer = await withButton(button, () => run(button.dataset));
+    if (answer !== undefined) follow(button.dataset.then, answer);
+  });
+}
+
+async function run({ call: method, path, body }) {
+  const options = { key: method === "POST" };
+  if (body) options.json = JSON.parse(body);
+  return (await call(method, path, options)) ?? {};
+}
+
+function follow(then, answer) {
+  if (!then || then === "reload") location.reload();
+  else location.assign(then === "job" ? `/ui/datasets/${answer.job_id}` : then);
+}
