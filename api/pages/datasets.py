@@ -136,7 +136,6 @@ def findings(
         places=places_of(places, row, lambda: _index_path(request, platform, row)),
         code=code,
         severity=severity,
-        totals=_totals(counts),
         next_cursor=next_cursor,
     )
 
