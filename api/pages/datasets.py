@@ -17,8 +17,8 @@ from api.pages.rendering import render
 from api.pages.upload_form import extension_form
 from api.pages.work_items import MADE_FIRST, STEPS, job_item, work_items
 from api.schemas.dataset_exports import dataset_export_of, download_link
-from api.schemas.jobs import job_with_all
 from api.schemas.jobs import job_item as job_json
+from api.schemas.jobs import job_with_all
 from core.db.tables import DatasetRow, JobRow
 from core.domain import errors
 from core.domain.main_metrics import main_metrics
@@ -226,5 +226,3 @@ def _index_path(request: Request, platform: Platform, row: JobRow) -> Any:
 def _indexes(request: Request) -> IndexCache:
     indexes: IndexCache = request.app.state.image_indexes
     return indexes
-
-

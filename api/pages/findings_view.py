@@ -15,7 +15,7 @@ _ORDER = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """`meaning` and `remedy` are of the catalogue; empty for a code of an older version. `repaired`: what a repair does."""
+    """`meaning`, `remedy` and `repaired`, what a repair does, are of the catalogue; empty for a code that it lacks."""
 
     code: str
     severity: str
@@ -68,9 +68,7 @@ def _place(finding: FindingRow, pictures: Mapping[str, Picture]) -> FindingPlace
     return FindingPlace(finding, marked(picture, finding) if picture else None, other)
 
 
-def _pictures(
-    findings: Sequence[FindingRow], job: JobRow, index_path: Callable[[], Path | None]
-) -> dict[str, Picture]:
+def _pictures(findings: Sequence[FindingRow], job: JobRow, index_path: Callable[[], Path | None]) -> dict[str, Picture]:
     paths = paths_of(findings)
     file = index_path() if paths else None
     if file is None:

@@ -37,9 +37,7 @@ def home(
     position = position_in(request, db, [HOME])
     search = q.strip()
     page = projects.list_projects(db, cursor=cursor, limit=PAGE, implicit=implicit, search=search)
-    items = [
-        project_of(each, mlflow_link=platform.settings.mlflow_link) for each in project_overviews(db, page.items)
-    ]
+    items = [project_of(each, mlflow_link=platform.settings.mlflow_link) for each in project_overviews(db, page.items)]
     work = active_work(db, limit=WORK_LISTED)
     moving = work_items(db, work)
     is_empty = not items and not moving and not cursor and not search

@@ -22,7 +22,9 @@ class UploadForm:
 
 def upload_form(db: Database, *, project: str = "") -> UploadForm:
     """`project`: the one that uploads of this page join unless another one is named."""
-    offered = [project] if project else [row.slug for row in projects.list_projects(db, cursor=None, limit=_OFFERED).items]
+    offered = (
+        [project] if project else [row.slug for row in projects.list_projects(db, cursor=None, limit=_OFFERED).items]
+    )
     return UploadForm(offered, PrepareOptions(), project)
 
 

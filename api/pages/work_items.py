@@ -21,7 +21,7 @@ from core.services.operations.kinds import (
 from core.services.projects.lookup import slugs_of
 from core.services.work.active import ActiveWork
 
-STEPS: Mapping[str, str] = {  # of a preparation, in their order
+STEPS = {  # of a preparation, in their order
     "fetching": "Fetch the ZIP",
     "extracting": "Unpack it",
     "reading": "Read the annotations",
@@ -32,7 +32,7 @@ STEPS: Mapping[str, str] = {  # of a preparation, in their order
     "drawing": "Draw samples and plots",
     "storing": "Store it",
 }
-MADE_FIRST: Mapping[str, str] = {  # where the worker makes the ZIP
+MADE_FIRST = {  # where the worker makes the ZIP
     "importing": "Import the images",
     "repairing": "Repair the ZIP",
     "extending": "Add to the dataset that it extends",

@@ -88,4 +88,3 @@ def _relative(rows: list[tuple[int, int, bytes]]) -> tuple[Numbers, Numbers, Num
     x = (boxes["x1"].astype(np.float64) + boxes["x2"]) / 2 / across
     y = (boxes["y1"].astype(np.float64) + boxes["y2"]) / 2 / down
     return x, y, (boxes["x2"].astype(np.float64) - boxes["x1"]) / across, (boxes["y2"] - boxes["y1"]) / down
-
