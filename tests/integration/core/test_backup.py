@@ -135,6 +135,7 @@ def needed(program: str) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_a_restored_installation_serves_the_same_bytes(place: Place, tmp_path: Path) -> None:
     copy = tmp_path / "database.copy"
     live = open_platform(place.settings)
