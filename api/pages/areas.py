@@ -1,5 +1,5 @@
 """The areas of the pages, each a module with a `router`."""
 
-from api.pages import assets, datasets, events, home, login, problems
+from api.pages import assets, datasets, events, home, login, problems, projects
 
-AREAS = (assets, problems, login, events, home, datasets)
+AREAS = (assets, problems, login, events, home, projects, datasets)

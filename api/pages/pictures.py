@@ -32,7 +32,7 @@ class DrawnBox:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`marked`: what a finding is about, which may reach beyond the image. `is_small`: hardly visible without a ring."""
+    """`marked`: what a finding is about, also beyond the image. `is_small`: hardly visible without a ring."""
 
     sha256: str
     path: str
