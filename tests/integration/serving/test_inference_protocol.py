@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, byte for byte as tritonclient[http] 2.73 speaks it: its defaults are binary tensors."""
+"""The Open Inference Protocol: by tritonclient[http], and byte for byte as it speaks by default: binary tensors."""
 
 import base64
 import json
@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import tritonclient.http as triton
 
 from core.services.context import Platform
 from core.services.models.versions import set_alias
@@ -79,6 +80,32 @@ def test_images_go_in_as_bytes_or_as_base64_and_boxes_come_out_the_same(
     assert first == pytest.approx([each["score"] for each in direct.json()["images"][0]["boxes"]])
     few = plain | {"parameters": {"confidence": 0.999}, "outputs": [{"name": "score"}]}
     assert outputs_of(inferred(client, "squares", few)).keys() == {"score"}
+
+
+def test_its_own_client_is_answered(client: httpx.Client, images: list[bytes]) -> None:
+    with triton.InferenceServerClient(client.base_url.netloc.decode()) as own:
+        assert own.is_server_ready() and own.is_model_ready("squares", "1")
+        described = own.get_model_metadata("squares", "1")
+        assert described["versions"] == ["1"]
+        image = triton.InferInput("image", [2], "BYTES")
+        image.set_data_from_numpy(np.array(images[:2], dtype=object))
+        answer = own.infer("squares", [image], model_version="1", request_id="of-two")
+        assert answer.get_response()["id"] == "of-two" and answer.get_response()["model_version"] == "1"
+        direct = client.post("/predict/image", params={"model": "squares"}, content=images[0]).json()["images"][0][
+            "boxes"
+        ]
+        first = answer.as_numpy("image") == 0
+        assert first.any() and answer.as_numpy("boxes").shape == (len(first), 4)
+        assert answer.as_numpy("score")[first].tolist() == pytest.approx([each["score"] for each in direct])
+        assert [each.decode() for each in answer.as_numpy("label")[first]] == [each["label"] for each in direct]
+        pixels = np.random.default_rng(0).random((2, 3, 128, 96), np.float32)
+        tensor = triton.InferInput("pixels", list(pixels.shape), "FP32")
+        tensor.set_data_from_numpy(pixels)
+        found = own.infer("squares", [tensor], outputs=[triton.InferRequestedOutput("output")]).as_numpy("output")
+        assert found.shape == DetectorModel().raw(pixels).shape
+        assert np.allclose(found, DetectorModel().raw(pixels), atol=1e-3)
+        with pytest.raises(triton.InferenceServerException, match="nothing-of-that-name"):
+            own.infer("nothing-of-that-name", [image])
 
 
 def test_a_batch_of_tensors_gives_what_the_model_gives(client: httpx.Client) -> None:
