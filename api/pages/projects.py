@@ -19,6 +19,7 @@ from api.schemas.evaluation_matrix import EvaluationMatrix, matrix_of
 from api.schemas.lineage import Lineage, lineage_of
 from api.schemas.projects import project_of
 from api.schemas.storage import storage_of
+from api.web.lineage_layout import TOP
 from api.web.lineage_svg import lineage_svg
 from core.db import Database
 from core.db.tables import JobRow
@@ -51,6 +52,8 @@ _LINKS = (
     (re.compile(r'href="/runs/([^"/?]+)"'), r'href="/ui/runs/\1"'),
 )
 _OTHER_LINK = re.compile(r'href="/(?!ui/)[^"]*"')
+_FRAME = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)" width="[\d.]+" height="[\d.]+"')
+_HEADING = TOP - 44  # px: the name of the project and its counts, which the page has already
 _VERSION = re.compile(r'href="/models/[^"/]+/v(\d+)"')
 
 
@@ -133,7 +136,13 @@ def drawn_lineage(lineage: Lineage) -> Markup:
         svg = pattern.sub(page, svg)
     svg = _VERSION.sub(rf'href="/ui/projects/{lineage.project}/versions/\1"', svg)
     svg = _OTHER_LINK.sub(f'href="/ui/projects/{lineage.project}/models"', svg)
+    svg = _FRAME.sub(_without_heading, svg, count=1)
     return Markup(svg)  # noqa: S704 - written by ElementTree, which escapes; the name of a project is a slug
+
+
+def _without_heading(frame: re.Match[str]) -> str:
+    width, height = float(frame[1]), float(frame[2]) - _HEADING
+    return f'viewBox="0 {_HEADING} {width:g} {height:g}" width="{width:g}" height="{height:g}"'
 
 
 def _matrix(db: Database, project_id: str) -> EvaluationMatrix:

@@ -2,9 +2,11 @@
 import { Problem, call, newKey } from "../lib/api.js";
 
 const VERSION = { "tus-resumable": "1.0.0" };
-const FIRST_PIECE = 4 * 2 ** 20;
+const FIRST_PIECE = 2 ** 20;
+const LEAST_PIECE = 2 ** 18;
 const MOST_PIECE = 32 * 2 ** 20; // in memory for its checksum
 const QUICK_MS = 1500; // a piece that is stored sooner: the next one is larger
+const SLOW_MS = 5000; // one that takes longer: smaller, since a lost piece is sent again as a whole
 const MOST_DELAY_MS = 30_000;
 const SPEED_MS = 6000; // the speed is that of this time
 const STORED = "darkroom-uploads";
@@ -159,7 +161,9 @@ export class Upload {
     const answer = await this.#patch(piece, headers, from);
     this.#moveTo(Number(answer.offset));
     this.jobId = answer.jobId;
-    if (performance.now() - began < QUICK_MS) this.#piece = Math.min(MOST_PIECE, 2 * this.#piece);
+    const took = performance.now() - began;
+    if (took < QUICK_MS) this.#piece = Math.min(MOST_PIECE, 2 * this.#piece);
+    else if (took > SLOW_MS) this.#piece = Math.max(LEAST_PIECE, this.#piece / 2);
   }
 
   #patch(piece, headers, from) {
