@@ -59,11 +59,14 @@ _VERSION = re.compile(r'href="/models/[^"/]+/v(\d+)"')
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A dataset, and how it differs from `before`: the one that it extends or repairs, else the ready one before it."""
+    """A dataset, and how it differs from `before`: the one that it extends or repairs, else the ready one before it.
+
+    `made_of`: the one that it extends or repairs, where it is on the same page."""
 
     job: JobRow
+    made_of: JobRow | None
     before: JobRow | None
-    images_more: int | None
+    images_more: int
     classes_new: Sequence[str]
     classes_gone: Sequence[str]
 
@@ -108,19 +111,19 @@ def revisions_of(newest_first: Sequence[JobRow]) -> list[Revision]:
     by_id = {job.id: job for job in newest_first}
     ready = [job for job in newest_first if job.state == JobState.READY]
     older = {job.id: previous for job, previous in pairwise(ready)}
-    found = []
-    for job in newest_first:
-        before = by_id.get(job.parent_job_id or job.repair_of or "") or older.get(job.id)
-        found.append(_revision(job, before))
-    return found
+    return [
+        _revision(job, by_id.get(job.parent_job_id or job.repair_of or ""), older.get(job.id)) for job in newest_first
+    ]
 
 
-def _revision(job: JobRow, before: JobRow | None) -> Revision:
-    if before is None or job.state != JobState.READY or before.state != JobState.READY:
-        return Revision(job, before, None, (), ())
+def _revision(job: JobRow, made_of: JobRow | None, older: JobRow | None) -> Revision:
+    before = made_of if made_of is not None and made_of.state == JobState.READY else older
+    if before is None or job.state != JobState.READY:
+        return Revision(job, made_of, None, 0, (), ())
     own, earlier = job.classes or [], before.classes or []
     return Revision(
         job,
+        made_of,
         before,
         (job.images or 0) - (before.images or 0),
         [name for name in own if name not in earlier],

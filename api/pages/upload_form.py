@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.db import Database
 from core.services.projects import commands as projects
+from pipeline.params.formats import CATALOGUE
 from pipeline.params.prepare import PrepareOptions
 
 _OFFERED = 100  # projects
@@ -18,6 +19,11 @@ class UploadForm:
     project: str = ""
     extends: str = ""
     extends_job: str = ""
+
+    @property
+    def formats(self) -> dict[str, str]:
+        """Titles of the formats by their names, for what a look at the ZIP finds."""
+        return {name: page.title for name, page in CATALOGUE.items()}
 
 
 def upload_form(db: Database, *, project: str = "") -> UploadForm:

@@ -88,7 +88,8 @@ async function look(file, entry, status, findings) {
 }
 
 function describe(found, entry, status, findings) {
-  const format = found.format.name ? `looks like ${found.format.name}` : "the format is found when it is read";
+  const titles = JSON.parse(dialog.dataset.formats);
+  const format = found.format.name ? `looks like ${titles[found.format.name] ?? found.format.name}` : "the format is found when it is read";
   status.textContent = found.accepted
     ? `${found.images.toLocaleString("en")} images · ${format}`
     : "would be refused:";
