@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "freeze": ("pipeline.cli.freeze", "list the test images of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
     "compare-results": ("pipeline.cli.compare_results", "compare two evaluations image by image, for the API"),
+    "list-answers": ("pipeline.cli.list_answers", "list what an evaluation answered for each image, for the API"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
     "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),
     "bundle": ("pipeline.cli.bundle", "write the bundle of a version, for a worker"),

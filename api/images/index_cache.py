@@ -3,6 +3,7 @@
 <temp>/image-indexes/<name of the object>    its time is that of its last use
                      diff-<digest>.sqlite    the difference of two of them
                      paired-<digest>.sqlite  two evaluations, image by image
+                     answers-<digest>.sqlite an evaluation, image by image
 """
 
 import hashlib

@@ -21,15 +21,19 @@ CURVE_POINTS = 101  # of 1000: one per hundredth
 def count_pairs(image: ImageBoxes, matrix: NDArray[np.int_]) -> None:
     """Adds the boxes of one image to `matrix` (classes + 1, classes + 1): rows are the ground truth, columns the
     predictions, the last of each the background."""
-    background = len(matrix) - 1
+    for row, column in confused_pairs(image, background=len(matrix) - 1):
+        matrix[row, column] += 1
+
+
+def confused_pairs(image: ImageBoxes, *, background: int) -> list[tuple[int, int]]:
+    """The class of each true box with that of the predicted box that takes it; `background` for what is left."""
     listed = image.predicted[image.predicted[:, 4] > MIN_SCORE]
     listed = listed[np.argsort(-listed[:, 4], kind="stable")]
     truth, found = image.truth[:, 0].astype(int), listed[:, 5].astype(int)
     pairs = _pairs(pairwise_iou(image.truth[:, 1:5], listed[:, :4]))
     rows = [*truth[pairs[:, 0]], *np.delete(truth, pairs[:, 0]), *[background] * (len(found) - len(pairs))]
     columns = [*found[pairs[:, 1]], *[background] * (len(truth) - len(pairs)), *np.delete(found, pairs[:, 1])]
-    for row, column in zip(rows, columns, strict=True):
-        matrix[row, column] += 1
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
 
 def confusion_as_json(matrix: NDArray[np.int_], classes: Sequence[str]) -> dict[str, Any]:

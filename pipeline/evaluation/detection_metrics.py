@@ -35,13 +35,17 @@ class ImageBoxes:
         overlaps = pairwise_iou(self.truth[:, 1:5], self.predicted[:, :4])
         overlaps = np.where(self.truth[:, :1] == self.predicted[:, 5], overlaps, 0)
         for column, threshold in enumerate(IOUS):
-            pairs = np.argwhere(overlaps >= threshold)
-            if len(pairs):
-                pairs = pairs[np.argsort(-overlaps[pairs[:, 0], pairs[:, 1]], kind="stable")]
-                pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
-                pairs = pairs[np.unique(pairs[:, 0], return_index=True)[1]]
-                correct[pairs[:, 1], column] = True
+            correct[_pairs(overlaps, threshold)[:, 1], column] = True
         return correct
+
+    @cached_property
+    def partners(self) -> NDArray[np.int_]:
+        """(M,): the true box that each prediction is the match of at IoU 0.5, as in `correct`; -1 for none."""
+        partners = np.full(len(self.predicted), -1)
+        overlaps = pairwise_iou(self.truth[:, 1:5], self.predicted[:, :4])
+        pairs = _pairs(np.where(self.truth[:, :1] == self.predicted[:, 5], overlaps, 0), float(IOUS[0]))
+        partners[pairs[:, 1]] = pairs[:, 0]
+        return partners
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,16 @@ def pairwise_iou(first: Array, second: Array) -> Array:
     areas = [np.clip(each[:, 2:] - each[:, :2], 0, None).prod(axis=1) for each in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
+
+
+def _pairs(overlaps: Array, threshold: float) -> NDArray[np.intp]:
+    """(P, 2): row and column of each match, the largest overlap first; each row and each column once."""
+    pairs = np.argwhere(overlaps >= threshold)
+    if len(pairs):
+        pairs = pairs[np.argsort(-overlaps[pairs[:, 0], pairs[:, 1]], kind="stable")]
+        pairs = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
+        pairs = pairs[np.unique(pairs[:, 0], return_index=True)[1]]
+    return pairs
 
 
 def _curves_of(scores: Array, correct: NDArray[np.bool_], count: int) -> ClassCurves:
