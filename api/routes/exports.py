@@ -106,7 +106,7 @@ async def list_exports(
     """All formats side by side: size, equal predictions, change of the main metric, speed. Beside them the model in its
     framework, and what waits or could not be made."""
 
-    return await reads.answer(lambda: _read(platform, ref, version, cursor=cursor, limit=limit))
+    return await reads.answer(lambda: read_exports(platform, ref, version, cursor=cursor, limit=limit))
 
 
 @router.get(
@@ -120,7 +120,7 @@ async def plot_exports(platform: CurrentPlatform, reads: CurrentReads, ref: str,
     model in its framework. SVG: light or dark as the browser is, without scripts."""
 
     def draw() -> bytes:
-        return exports_svg(_read(platform, ref, version, cursor=None, limit=PLOTTED))
+        return exports_svg(read_exports(platform, ref, version, cursor=None, limit=PLOTTED))
 
     return await reads.answer(draw, media_type=SVG, headers={"content-security-policy": CSP})
 
@@ -197,7 +197,8 @@ def delete_export(platform: CurrentPlatform, ref: str, version: str, export_id: 
     exports.delete_export(platform.db, ref, version, export_id)
 
 
-def _read(platform: Platform, ref: str, version: str, *, cursor: str | None, limit: int) -> Exports:
+def read_exports(platform: Platform, ref: str, version: str, *, cursor: str | None, limit: int) -> Exports:
+    """Raises what finding the version raises, and CursorInvalid."""
     found = exports.list_exports(platform.db, ref, version, cursor=cursor, limit=limit)
     named = _namer(platform, found.version)
     items = [export_of(row, found.version, found.slug, named(row)) for row in found.page.items]

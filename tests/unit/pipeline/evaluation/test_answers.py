@@ -60,12 +60,10 @@ def test_a_detector_by_its_worst_images_its_cells_and_its_curves(tmp_path: Path,
     for index, figures in enumerate(expected):
         found = summary["curves"]["classes"][str(index)]
         assert figures is not None
-        assert [found[name][at] for name in ("precision", "recall", "f1")] == pytest.approx(
-            list(vars_of(figures)), abs=1e-4
-        )
-    assert summary["curves"]["all"]["f1"][at] == pytest.approx(
-        np.mean([each.f1 for each in expected if each]), abs=1e-4
-    )
+        for name in ("precision", "recall", "f1"):
+            assert found[name][at] == pytest.approx(getattr(figures, name), abs=1e-4)
+    mean = np.mean([each.f1 for each in expected if each])
+    assert summary["curves"]["all"]["f1"][at] == pytest.approx(mean, abs=1e-4)
 
     worst = read_answers(file, "worst", after=-1, limit=2)
     assert [each["path"] for each in worst.images] == [WRONG, MISSED] and (worst.total, worst.end) == (3, 1)

@@ -1,0 +1,140 @@
+"""The confusion matrix of a version, whose cells open the images behind them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse
+
+from api.dependencies import CurrentPlatform, Cursor, OfProject
+from api.images.selection import cursor_of_number, number_of_cursor
+from api.pages.answers import Answers, answers_path
+from api.pages.rendering import render
+from api.pages.stored_json import evaluation_json
+from api.pages.version_page import VersionPage, version_page
+from core.services.context import Platform
+from pipeline.evaluation.read_answers import read_answers_summary, read_cell
+
+router = APIRouter(prefix="/ui/projects/{project}/versions/{number}", include_in_schema=False)
+
+TILES = 24
+SHADES = 9  # of a cell, by its share of the row; each is a class of the style sheet
+CONFUSED = 12  # pairs that are listed
+WITH_NUMBERS = 40  # classes of a matrix whose cells have room for a number
+
+Chosen = Annotated[str | None, Query(max_length=80, description="The id of an evaluation.")]
+Label = Annotated[int | None, Query(ge=0, le=100_000, description="Index of a label.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`share`: of the row. `shade`: 1 to SHADES, 0 for nothing."""
+
+    row: int
+    column: int
+    count: int
+    share: float
+    shade: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionMatrix:
+    """`rows`: of each label the cells of all columns, None where nothing was counted."""
+
+    labels: Sequence[str]
+    rows: Sequence[Sequence[Cell | None]]
+    totals: Sequence[int]
+    confused: Sequence[Cell]
+    min_score: float | None
+
+    @property
+    def has_background(self) -> bool:
+        return self.min_score is not None
+
+
+@router.get("/confusion")
+def confusion(
+    request: Request,
+    platform: CurrentPlatform,
+    project: OfProject,
+    number: str,
+    on: Chosen = None,
+    truth: Label = None,
+    predicted: Label = None,
+    cursor: Cursor = None,
+) -> HTMLResponse:
+    """Of the chosen evaluation; without one, that of the training, whose cells have no images.
+
+    Raises what finding the version raises, RequestInvalid, CursorInvalid, Unavailable.
+    """
+    page = version_page(platform, project, number)
+    chosen = page.chosen(on)
+    file = answers_path(request, platform, chosen[1]) if chosen else None
+    values: dict[str, Any] = {"tiles": None, "cell": None, "next_cursor": None, "total": 0, "linked": file is not None}
+    matrix: ConfusionMatrix | None
+    if chosen and file:
+        summary = read_answers_summary(file)
+        matrix = matrix_of(summary["labels"], summary["cells"], min_score=summary["min_score"])
+        if truth is not None and predicted is not None and max(truth, predicted) < len(matrix.labels):
+            found = read_cell(file, truth, predicted, after=number_of_cursor(cursor), limit=TILES)
+            least = summary["min_score"] if summary["min_score"] is not None else 0.0
+            values["tiles"] = Answers(platform, request, chosen[1], matrix.labels).tiles(found, least=least)
+            values["cell"] = (truth, predicted)
+            values["total"] = found.total
+            values["next_cursor"] = None if found.end is None else cursor_of_number(found.end)
+    else:
+        matrix = _without_images(platform, page, chosen[0].evaluation_id if chosen else None)
+    return render(
+        request,
+        "models/confusion.html",
+        nav="projects",
+        page=page,
+        tab="confusion",
+        evaluation=chosen[0] if chosen else None,
+        matrix=matrix,
+        with_numbers=len(matrix.labels) <= WITH_NUMBERS if matrix else False,
+        **values,
+    )
+
+
+def _without_images(platform: Platform, page: VersionPage, evaluation_id: str | None) -> ConfusionMatrix | None:
+    """That of metrics.json: of an evaluation that is older than its results by image, or of the training."""
+    metrics = evaluation_json(platform, evaluation_id, "metrics.json") if evaluation_id else page.version["metrics"]
+    for split in ("test", "val", "train"):
+        found = (metrics.get(split) or {}).get("confusion_matrix")
+        if found:
+            cells = [
+                (row, column, count)
+                for row, counts in enumerate(found["matrix"])
+                for column, count in enumerate(counts)
+                if count
+            ]
+            return matrix_of(found["labels"], cells, min_score=found.get("min_score"))
+    return None
+
+
+def matrix_of(labels: Sequence[str], cells: Sequence[Sequence[int]], *, min_score: float | None) -> ConfusionMatrix:
+    """`cells`: (row, column, count), those that are not 0."""
+    totals = [0] * len(labels)
+    for row, _, count in cells:
+        totals[row] += count
+    found: Mapping[tuple[int, int], Cell] = {
+        (row, column): _cell(row, column, count, totals[row]) for row, column, count in cells
+    }
+    size = range(len(labels))
+    background = len(labels) - 1 if min_score is not None else -1
+    wrong = [each for each in found.values() if each.row != each.column]
+    between = [each for each in wrong if background not in (each.row, each.column)] or wrong
+    return ConfusionMatrix(
+        labels=labels,
+        rows=[[found.get((row, column)) for column in size] for row in size],
+        totals=totals,
+        confused=sorted(between, key=lambda each: (-each.count, -each.share))[:CONFUSED],
+        min_score=min_score,
+    )
+
+
+def _cell(row: int, column: int, count: int, total: int) -> Cell:
+    share = count / total
+    return Cell(row, column, count, share, max(1, round(share * SHADES)))

@@ -1,0 +1,278 @@
+"""The model versions of a project, and each of them: figures, exports, aliases, files."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse
+
+from api.dependencies import CurrentPlatform, Cursor, OfProject
+from api.pages.matrix import Chosen
+from api.pages.per_class import class_table
+from api.pages.rendering import render
+from api.pages.stored_json import evaluation_json, stored_json
+from api.pages.version_figures import NAMES, evaluation_figures, figure_cards, seen_note
+from api.pages.version_page import VersionPage, version_page
+from api.routes.exports import PLOTTED, read_exports
+from api.schemas.evaluation_matrix import matrix_of
+from api.schemas.evaluations import Split
+from api.schemas.models import Alias, alias_of_project
+from api.schemas.operations import Operation, operation_of
+from core.domain.errors import BundleFailed, BundleWithoutOnnx, DarkroomError
+from core.domain.evaluation_figures import METRICS_OF_KIND
+from core.domain.states import JobState
+from core.services.context import Platform
+from core.services.jobs.commands import list_jobs
+from core.services.models import versions
+from core.services.models.bundles import Standing, find_bundle
+from core.services.models.evaluation_matrix import evaluation_matrix
+from core.services.models.served import why_not_served
+from core.services.models.versions import find_artifact
+from core.services.operations.commands import list_operations
+from core.services.operations.kinds import EVALUATE
+from core.services.projects.lookup import project_in
+from core.services.views import prepared_set_of
+from pipeline.export.catalogue import FORMATS
+from pipeline.index.read import find_paths
+
+router = APIRouter(prefix="/ui/projects/{project}", include_in_schema=False)
+
+LISTED = 50  # versions of a page
+DATASETS = 50  # that an evaluation may be made on, the newest
+OPERATIONS = 50  # the newest of a project, of which those of a version are shown
+SUSPECTS = 48
+_VERSION = "/versions/{number}"
+
+
+class AliasView(NamedTuple):
+    """`earlier`: the number of the version that a rollback would return to."""
+
+    alias: Alias
+    earlier: int | None
+
+
+@router.get("/models")
+def list_models(
+    request: Request,
+    platform: CurrentPlatform,
+    project: OfProject,
+    split: Split = "test",
+    metric: Annotated[str | None, Query(max_length=20)] = None,
+    sort: Annotated[str, Query(max_length=80)] = "",
+    cursor: Cursor = None,
+) -> HTMLResponse:
+    """Versions x datasets. Raises ProjectNotFound, ProjectRenamed, Gone, CursorInvalid, RequestInvalid."""
+    found = evaluation_matrix(platform.db, project, split=split, metric=metric, cursor=cursor, limit=LISTED)
+    matrix = matrix_of(found, cursor=cursor, limit=LISTED)
+    rows = list(zip(found.rows, matrix.rows, strict=True))
+    column = next((place for place, each in enumerate(matrix.datasets) if each.job_id == sort.removeprefix("-")), None)
+    if column is not None:
+        rows.sort(key=lambda row: row[1].cells[column].value or 0.0, reverse=not sort.startswith("-"))
+    best = [max((row[1].cells[place].value or 0 for row in rows), default=0) for place in range(len(matrix.datasets))]
+    return render(
+        request,
+        "models/list.html",
+        nav="projects",
+        project=found.slug,
+        kind=found.kind,
+        matrix=matrix,
+        rows=rows,
+        best=best,
+        sort=sort,
+        names=NAMES,
+        aliases=_aliases(platform, found.slug),
+    )
+
+
+@router.get(_VERSION)
+def read_version(
+    request: Request,
+    platform: CurrentPlatform,
+    project: OfProject,
+    number: str,
+    on: Chosen = None,
+    sort: Annotated[str, Query(max_length=40)] = "",
+) -> HTMLResponse:
+    """Figures side by side and per class. Raises what finding the version raises, RequestInvalid, Unavailable."""
+    page = version_page(platform, project, number)
+    exports = read_exports(platform, page.row.project, f"v{page.row.number}", cursor=None, limit=PLOTTED)
+    source, per_class = _per_class(platform, page, on)
+    moves = [each for each in _aliases(platform, page.row.project) if _was(each.alias, page.row.number)]
+    return render(
+        request,
+        "models/version.html",
+        nav="projects",
+        page=page,
+        tab="overview",
+        cards=figure_cards(page, exports.items),
+        names=NAMES,
+        main=METRICS_OF_KIND[page.kind][0],
+        source=source,
+        table=class_table(page.kind, per_class, sort) if per_class else None,
+        aliases=moves,
+        not_served=_not_served(platform, page),
+        datasets=_datasets(platform, page),
+    )
+
+
+@router.get(f"{_VERSION}/exports")
+def exports_of_version(
+    request: Request, platform: CurrentPlatform, project: OfProject, number: str, cursor: Cursor = None
+) -> HTMLResponse:
+    """Exports with their certificates, the bundle. Raises what finding the version raises, CursorInvalid."""
+    page = version_page(platform, project, number)
+    exports = read_exports(platform, page.row.project, f"v{page.row.number}", cursor=cursor, limit=PLOTTED)
+    bundle, refused = _bundle(platform, page)
+    waiting = [*exports.waiting]
+    if bundle and bundle.operation and bundle.operation.id not in {each.operation_id for each in waiting}:
+        waiting.append(operation_of(bundle.operation, {page.row.project_id: page.row.project}))
+    return render(
+        request,
+        "models/exports.html",
+        nav="projects",
+        page=page,
+        tab="exports",
+        exports=exports,
+        formats=FORMATS,
+        bundle=bundle,
+        bundle_refused=refused,
+        waiting=waiting,
+        topics=[each.operation_id for each in waiting],
+    )
+
+
+@router.get(f"{_VERSION}/evaluations")
+def evaluations_of_version(
+    request: Request, platform: CurrentPlatform, project: OfProject, number: str
+) -> HTMLResponse:
+    """What it was evaluated on, with the files of each. Raises what finding the version raises."""
+    page = version_page(platform, project, number)
+    waiting, failed = _evaluating(platform, page)
+    return render(
+        request,
+        "models/evaluations.html",
+        nav="projects",
+        page=page,
+        tab="evaluations",
+        figures={each.evaluation_id: evaluation_figures(page.kind, each) for each in page.evaluations},
+        notes={each.evaluation_id: seen_note(each) for each in page.evaluations},
+        metrics=METRICS_OF_KIND[page.kind],
+        names=NAMES,
+        datasets=_datasets(platform, page),
+        waiting=waiting,
+        failed=failed,
+        topics=[each.operation_id for each in waiting],
+    )
+
+
+@router.get(f"{_VERSION}/suspects")
+def suspect_labels(
+    request: Request,
+    platform: CurrentPlatform,
+    project: OfProject,
+    number: str,
+    page_number: Annotated[int, Query(alias="page", ge=1, le=10_000)] = 1,
+) -> HTMLResponse:
+    """Labels of the training's dataset that are likely wrong, by its training. Raises what finding the version raises,
+    ArtifactNotFound, Unavailable."""
+    page = version_page(platform, project, number)
+    artifact = find_artifact(platform.db, page.row, "suspect_labels.json")
+    found = stored_json(platform, artifact.key, artifact.bytes)
+    start = (page_number - 1) * SUSPECTS
+    labels = found.get("labels", [])
+    listed = labels[start : start + SUSPECTS]
+    return render(
+        request,
+        "models/suspects.html",
+        nav="projects",
+        page=page,
+        tab="images",
+        found=found,
+        labels=listed,
+        images=_images(request, platform, page, [each["path"] for each in listed]),
+        page_number=page_number,
+        is_last=start + SUSPECTS >= len(labels),
+    )
+
+
+@router.get(f"{_VERSION}/files")
+def files_of_version(request: Request, platform: CurrentPlatform, project: OfProject, number: str) -> HTMLResponse:
+    """Artifacts, plots, params. Raises what finding the version raises."""
+    page = version_page(platform, project, number)
+    plots = [each for each in page.version["artifacts"] if each["media_type"] == "image/png"]
+    return render(request, "models/files.html", nav="projects", page=page, tab="files", plots=plots)
+
+
+def _per_class(platform: Platform, page: VersionPage, on: str | None) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+    """Of the split of the training's report, or of the evaluation that `on` names; and what it is of."""
+    metrics = page.version["metrics"]
+    if on in ("val", "test", "train") and metrics.get(on):
+        return on, metrics[on].get("per_class") or {}
+    if on is None:
+        reported = next((split for split in ("test", "val") if (metrics.get(split) or {}).get("per_class")), None)
+        if reported:
+            return reported, metrics[reported]["per_class"]
+        on = page.own[0].evaluation_id if page.own else None
+    chosen = page.chosen(on) if on else None
+    if chosen is None:
+        return "", {}
+    found = evaluation_json(platform, chosen[0].evaluation_id, "metrics.json").get(chosen[0].split) or {}
+    return chosen[0].evaluation_id, found.get("per_class") or {}
+
+
+def _aliases(platform: Platform, project: str) -> list[AliasView]:
+    db = platform.db
+    found = []
+    for row in versions.aliases_of(db, project):
+        history = versions.get_alias(db, project, row.alias)
+        alias = alias_of_project(history, project, warning=None)
+        found.append(AliasView(alias, versions.earlier_version(db, project, row.alias)))
+    return found
+
+
+def _was(alias: Alias, number: int) -> bool:
+    """Whether it points at the version, or did."""
+    return any(move.version == f"v{number}" for move in alias.history)
+
+
+def _not_served(platform: Platform, page: VersionPage) -> str | None:
+    precision = platform.settings.serving_precision
+    with platform.db.reading() as session:
+        return why_not_served(session, page.row.project, page.row.number, precision=precision)
+
+
+def _datasets(platform: Platform, page: VersionPage) -> list[dict[str, Any]]:
+    """Ready ones of the project, the newest first."""
+    rows = list_jobs(platform.db, cursor=None, limit=DATASETS, state=JobState.READY, project=page.row.project).items
+    return [
+        {"job_id": row.id, "name": f"d{row.revision}", "title": row.name, "fingerprint": row.fingerprint}
+        for row in rows
+        if row.fingerprint
+    ]
+
+
+def _evaluating(platform: Platform, page: VersionPage) -> tuple[list[Operation], list[Operation]]:
+    """Operations that evaluate the version now, and those that failed since the newest success."""
+    with platform.db.reading() as session:
+        slug = project_in(session, page.row.project_id).slug
+    rows = list_operations(platform.db, cursor=None, limit=OPERATIONS, kind=EVALUATE, project=slug).items
+    mine = [operation_of(row, {page.row.project_id: slug}) for row in rows if row.params["version_id"] == page.row.id]
+    active = [each for each in mine if each.finished_at is None]
+    return active, [each for each in mine if each.state == "failed"][:5]
+
+
+def _bundle(platform: Platform, page: VersionPage) -> tuple[Standing | None, DarkroomError | None]:
+    try:
+        return find_bundle(platform.db, page.row.project, f"v{page.row.number}"), None
+    except (BundleWithoutOnnx, BundleFailed) as error:
+        return None, error
+
+
+def _images(request: Request, platform: Platform, page: VersionPage, paths: Sequence[str]) -> Mapping[str, Any]:
+    """Those of `paths` that the dataset of the training has an index of."""
+    if page.dataset is None or page.dataset.deleted_at is not None:
+        return {}
+    _, dataset = prepared_set_of(platform.db, page.dataset.id)
+    if dataset.index_key is None:
+        return {}
+    return find_paths(request.app.state.image_indexes.path_of(dataset), paths)

@@ -1,0 +1,70 @@
+"""The table of a version's classes: figures of each, sorted by any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "detection": {
+        "images": "Images",
+        "instances": "Boxes",
+        "mAP50": "AP50",
+        "mAP50-95": "AP50-95",
+        "precision": "Precision",
+        "recall": "Recall",
+        "f1": "F1",
+    },
+    "classification": {
+        "images": "Images",
+        "predicted": "Predicted",
+        "precision": "Precision",
+        "recall": "Recall",
+        "f1": "F1",
+    },
+}
+COUNTS = frozenset({"images", "instances", "predicted"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """`index`: of the class in its order, which gives it its colour. `values`: by the column."""
+
+    name: str
+    index: int
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """`sort`: a column, or `class`; `direction`: as `aria-sort` says it."""
+
+    columns: Mapping[str, str]
+    rows: list[ClassRow]
+    sort: str
+    direction: Literal["ascending", "descending"]
+
+    def next_sort(self, column: str) -> str:
+        """What the link of a column's head asks for: numbers begin with the smallest, the worst classes."""
+        return f"-{column}" if self.sort == column and self.direction == "ascending" else column
+
+
+def class_table(kind: str, per_class: Mapping[str, Mapping[str, Any]], sort: str) -> ClassTable:
+    """`per_class`: as in metrics.json. An unknown `sort` is that by the class."""
+    columns = {name: title for name, title in COLUMNS[kind].items() if any(name in row for row in per_class.values())}
+    column, descending = sort.removeprefix("-"), sort.startswith("-")
+    rows = [
+        ClassRow(name, index, {each: _number(row.get(each)) for each in columns})
+        for index, (name, row) in enumerate(per_class.items())
+    ]
+    if column in columns:
+        known = [row for row in rows if row.values[column] is not None]
+        known.sort(key=lambda row: row.values[column] or 0, reverse=descending)
+        rows = [*known, *(row for row in rows if row.values[column] is None)]
+    else:
+        column = "class"
+        rows = rows[::-1] if descending else rows
+    return ClassTable(columns, rows, column, "descending" if descending else "ascending")
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
