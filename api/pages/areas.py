@@ -1,5 +1,5 @@
 """The areas of the pages, each a module with a `router`."""
 
-from api.pages import assets, datasets, events, home, login, problems, projects
+from api.pages import assets, datasets, events, home, login, matrix, models, problems, projects, thresholds
 
-AREAS = (assets, problems, login, events, home, projects, datasets)
+AREAS = (assets, problems, login, events, home, projects, datasets, models, matrix, thresholds)

@@ -44,11 +44,21 @@ SUSPECTS = 48
 _VERSION = "/versions/{number}"
 
 
+class MoveView(NamedTuple):
+    """A move of an alias. `before`: the version that it pointed at until then, empty where there was none."""
+
+    action: str
+    before: str
+    version: str
+    at: str
+
+
 class AliasView(NamedTuple):
-    """`earlier`: the number of the version that a rollback would return to."""
+    """`earlier`: the number of the version that a rollback would return to. `moves`: the newest first."""
 
     alias: Alias
     earlier: int | None
+    moves: list[MoveView]
 
 
 @router.get("/models")
@@ -226,8 +236,16 @@ def _aliases(platform: Platform, project: str) -> list[AliasView]:
     for row in versions.aliases_of(db, project):
         history = versions.get_alias(db, project, row.alias)
         alias = alias_of_project(history, project, warning=None)
-        found.append(AliasView(alias, versions.earlier_version(db, project, row.alias)))
+        found.append(AliasView(alias, versions.earlier_version(db, project, row.alias), _moves(alias)))
     return found
+
+
+def _moves(alias: Alias) -> list[MoveView]:
+    found, before = [], ""
+    for move in alias.history:
+        found.append(MoveView(move.action, before, move.version, str(move.at)))
+        before = "" if move.action == "remove" else move.version
+    return found[::-1]
 
 
 def _was(alias: Alias, number: int) -> bool:

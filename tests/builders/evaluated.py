@@ -1,7 +1,9 @@
 """Builders of evaluations, through the use cases that write them; their files are in the store."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core import clock
@@ -27,10 +29,16 @@ def claimed(platform: Platform, operation_id: str) -> Claim:
 
 
 def published(
-    platform: Platform, claim: Claim, metrics: dict[str, Any], *, results: ImageResults | None = None
+    platform: Platform,
+    claim: Claim,
+    metrics: dict[str, Any],
+    *,
+    results: ImageResults | None = None,
+    contents: Mapping[str, bytes] = MappingProxyType({}),
 ) -> EvaluationRow:
-    """With `metrics`, and a report in the store; with `results`, unless it is an old one."""
+    """With `metrics`, and a report in the store; with `results`, unless it is an old one. `contents`: further files."""
     files = {"report.html": (REPORT, "text/html; charset=utf-8")}
+    files |= {name: (content, "application/json") for name, content in contents.items()}
     if results is not None:
         with tempfile.TemporaryDirectory() as folder:
             write_results(results, Path(folder) / RESULTS_FILE)

@@ -54,9 +54,10 @@ def indexed_job(
     findings: Sequence[tuple[str, str | None]] = (),
     kind: str = "detection",
     with_index: bool = True,
+    project: str | None = None,
 ) -> JobRow:
     """`findings`: (code, path of the image)."""
-    claim = rows.claimed_job(platform)
+    claim = rows.claimed_job(platform, project=project)
     fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
     tar = put(platform, dataset_key(2, fingerprint), b"".join(images.values()) or b"empty")
     index: tuple[Any, ...] = (None, None)
