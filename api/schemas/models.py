@@ -65,7 +65,7 @@ class ModelVersion(BaseModel):
         description="Fingerprint of the dataset it was trained on; null for an imported version.", examples=[SHA256]
     )
     parent: Parent | None = Field(description="The version that it was fine-tuned from.")
-    leak: Leak | None = Field(description="Images of the frozen test set that it was trained on; null without any.")
+    leak: Leak | None = Field(description="Images of the frozen test set that it has learnt from; null without any.")
     weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])

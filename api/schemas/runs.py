@@ -37,9 +37,9 @@ class Leak(BaseModel):
     are better than the model is."""
 
     generation: int = Field(examples=[1])
-    images: int = Field(examples=[10])
-    train: int = Field(examples=[8])
-    val: int = Field(examples=[2])
+    images: int = Field(description="`train` and `val` together.", examples=[10])
+    train: int = Field(description="Those that are trained on.", examples=[8])
+    val: int = Field(description="Those by which the epoch and the thresholds are chosen.", examples=[2])
     examples: list[LeakedTestImage] = Field(description="At most 20.")
 
 

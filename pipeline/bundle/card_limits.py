@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.bundle.markdown import literal
+from pipeline.index.leaks import caveat_of
 from pipeline.predictor.metadata import ExportMetadata
 
 FEW_IMAGES = 200  # below, a share of 90 % is known to about 4 points at best
@@ -81,10 +82,7 @@ def _of_input(metadata: ExportMetadata, dataset: Mapping[str, Any] | None) -> It
 
 def _of_figures(metrics: Mapping[str, Any], split: str | None, version: Mapping[str, Any]) -> Iterator[str]:
     if leak := version.get("leak"):
-        yield (
-            f"It was trained on {leak['images']} images of the frozen test set (generation {leak['generation']}): "
-            "figures on that set flatter it."
-        )
+        yield caveat_of(leak)
     if split is None:
         yield "It was not evaluated: there are no figures."
         return

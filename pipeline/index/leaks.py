@@ -57,3 +57,20 @@ def refusal_of(leak: dict[str, Any]) -> str:
         f"{first['path']} of {first['dataset']}, which is {first['test_image']} there. Train on a dataset that was "
         "prepared since, or set allow_leak: the version then says so for ever."
     )
+
+
+def caveat_of(leak: dict[str, Any]) -> str:
+    """What a model card says of a version that has learnt from frozen test images: how many it was trained on, and how
+    many, of val, chose its epoch and its thresholds."""
+    train, val = leak["train"], leak["val"]
+    of_set = f"of the frozen test set (generation {leak['generation']})"
+    chose = "chose its epoch and its thresholds"
+    if not train:
+        what = f"{_counted(val)} {of_set} in val {chose}"
+    else:
+        what = f"It was trained on {_counted(train)} {of_set}" + (f", and {val} more, in val, {chose}" if val else "")
+    return f"{what}: figures on that set flatter it."
+
+
+def _counted(images: int) -> str:
+    return f"{images} image{'' if images == 1 else 's'}"

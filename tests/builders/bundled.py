@@ -23,6 +23,7 @@ VERSION: dict[str, Any] = {
     "params": {"model": "yolov8n", "epochs": 2},
     "fingerprint": "f" * 64,
     "parent": None,
+    "leak": {"generation": 2, "images": 12, "train": 6, "val": 6, "examples": []},
     "dataset": {"name": "colours/d1", "job_id": "job_1", "source_name": "col*ours*.zip", "huggingface": None},
     "evaluated_on": {"name": "colours/d1"},
     "notes": {"weights": "trained from scratch: no pretrained weights were found"},

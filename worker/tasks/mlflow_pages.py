@@ -10,6 +10,7 @@ from core.domain.main_metrics import MAIN, main_metrics
 from core.domain.model_names import dataset_name, version_name
 from core.services.models.mlflow_rows import Mirrored
 from core.tracking import Page, TrackedDataset
+from pipeline.index.leaks import caveat_of
 
 USER = "darkroom"
 SHORT_ID = 6  # characters of a run's id that distinguish it in a list
@@ -112,7 +113,8 @@ def _note(rows: Mirrored, public_url: str) -> str:
     """The table last: MLflow leaves no space after one."""
     metrics = rows.version.metrics if rows.version is not None else {}
     links = [_link(name, path, public_url) for name, path in _places(rows)]
-    return _paragraphs([_headline(metrics), _origin(rows), " · ".join(filter(None, links)), results_table(metrics)])
+    places = " · ".join(filter(None, links))
+    return _paragraphs([_headline(metrics), _origin(rows), _leak(rows), places, results_table(metrics)])
 
 
 def _headline(metrics: Mapping[str, Any]) -> str:
@@ -131,6 +133,11 @@ def _origin(rows: Mirrored) -> str:
     made = f"fine-tuned from {rows.parent}" if rows.parent is not None else f"{_plain(_model(rows))}, trained"
     ended = f" {run.state.capitalize()}: {_plain(run.problem['detail']).rstrip('.')}." if run.problem else ""
     return f"{name}{made} with {run.trainer}{dataset}.{ended}"
+
+
+def _leak(rows: Mirrored) -> str:
+    row = rows.version or rows.run
+    return caveat_of(row.leak) if row is not None and row.leak else ""
 
 
 def _places(rows: Mirrored) -> Iterator[tuple[str, str]]:

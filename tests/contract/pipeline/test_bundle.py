@@ -255,6 +255,7 @@ def test_the_card_is_one_of_the_hub_and_shows_names_as_they_are(kind: str, bundl
     assert f"<td>{html.escape(expected)}</td>" in page and "col*ours*.zip" in page
     assert "<script" not in page and 'href="javascript' not in page and page.count("<h1>") == 1
     assert "100 images" in text and "(4)" in text, "the size of train, and the class with few examples"
+    assert "trained on 6 images of the frozen test set (generation 2), and 6 more, in val, chose its epoch" in text
     for name in names:
         assert not name.startswith("images/") or f"]({name})" in text
     assert "images/val_curves.png" not in names, "the figures are those of test"

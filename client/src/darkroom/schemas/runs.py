@@ -49,7 +49,8 @@ class LeakedTestImage:
 
 @dataclass(frozen=True)
 class Leak:
-    """The images of the frozen test set that a training learnt from, as `allow_leak` let it."""
+    """The images of the frozen test set that a training learnt from, as `allow_leak` let it: `train` were trained on,
+    `val` chose its epoch and its thresholds, `images` is both."""
 
     generation: int
     images: int

@@ -47,6 +47,15 @@ def test_a_description_begins_with_the_results_and_links_to_the_report() -> None
     assert "](" not in version_page(rows(version=version), public_url="").note, "no link that leads nowhere"
 
 
+def test_a_description_says_what_of_the_frozen_test_set_was_trained_on() -> None:
+    leak = {"generation": 1, "images": 12, "train": 6, "val": 6, "examples": []}
+    for page in (
+        run_page(rows(leak=leak), public_url=""),
+        version_page(rows(version={"leak": leak}, leak=leak), public_url=""),
+    ):
+        assert "trained on 6 images of the frozen test set (generation 1), and 6 more, in val, chose" in page.note
+
+
 def test_a_table_has_a_column_for_each_split_that_was_measured() -> None:
     table = results_table({"test": SPLIT, "val": SPLIT | {"f1": None}}).splitlines()
     assert table[0] == "|  | &emsp;test | &emsp;val |" and "| f1 | &emsp;0.500 | &emsp;– |" in table
