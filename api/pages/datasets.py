@@ -32,6 +32,7 @@ from core.services.models.test_sets import FrozenSet, get_test_set
 from core.services.projects.commands import get_project
 from core.services.views import job_overview, prepared_set_of
 from core.services.work.active import active_work
+from core.storage import ObjectMissing
 from pipeline.index.read import Selection, read_numbered, read_page
 from pipeline.index.statistics import read_statistics
 from pipeline.params.dataset_exports import EXPORT_FORMATS, formats_of
@@ -174,8 +175,11 @@ def _steps(row: JobRow) -> list[tuple[str, str, str]]:
 
 
 def _metadata(platform: Platform, row: JobRow) -> dict[str, Any]:
-    """Raises Unavailable where the store lacks it."""
-    found: dict[str, Any] = json.loads(b"".join(platform.store.open(str(row.metadata_key))))
+    """Empty where the store lacks it: the page then has what the row says."""
+    try:
+        found: dict[str, Any] = json.loads(b"".join(platform.store.open(str(row.metadata_key))))
+    except ObjectMissing:
+        return {}
     return found
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def indexed_job(
             write_index(_placed(images), Path(folder, "index"))
             stored = platform.store.put(image_index_key(2, fingerprint, f"{claim.id}-1"), Path(folder, "index"))
         index = (stored.key, stored.bytes)
-    counts = {code: {"severity": "warning", "count": 1} for code, _ in findings}
+    numbers = Counter(code for code, _ in findings)
+    counts = {code: {"severity": "warning", "count": number} for code, number in numbers.items()}
     found = [
         {"code": code, "severity": "warning", "path": "a", "line": 1, "detail": "d", "remedy": "r", "image": path}
         for code, path in findings
