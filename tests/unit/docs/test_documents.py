@@ -21,8 +21,8 @@ def test_the_settings_table_is_generated_from_the_settings() -> None:
     assert listed.strip() == settings_table(), "run: python -m core.settings"
 
 
-def test_the_readme_lists_every_option_of_an_upload() -> None:
-    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+def test_the_page_of_the_api_lists_every_option_of_an_upload() -> None:
+    lines = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8").splitlines()
     (row,) = [line for line in lines if line.startswith("| `POST /upload-dataset` |")]
     assert [name for name in PrepareOptions.model_fields if f"`{name}`" not in row] == []
 
