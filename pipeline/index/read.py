@@ -14,6 +14,8 @@ from pipeline.index.schema import IndexedImage, unpack_boxes
 # A column of the table of images for each order.
 SORTS = {"path": "number", "size": "pixels", "boxes": "boxes", "brightness": "brightness", "blur": "blur"}
 
+_SHA256_DIGITS = 64
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _COLUMNS = (
     "path, name, row, sha256, phash, split, label, width, height, format, at, bytes, brightness, blur, images.boxes,"
     " details.boxes"
@@ -138,6 +140,72 @@ def read_named(file: Path, paths: Collection[str], *, boxes: int = 0) -> dict[st
     with _open(file) as index:
         _keep_paths(index, paths)
         return {row[0]: _image(row, boxes) for row in index.execute(f"{_JOINED} JOIN wanted USING (path)")}
+
+
+class ImageFacts(NamedTuple):
+    """What decoding found besides. `orientation`: of EXIF, 1 to 8."""
+
+    mode: str
+    orientation: int
+    frames: int
+
+
+class Surroundings(NamedTuple):
+    """The place of an image in a selection. `rank`, from 0, is None where the selection lacks it; then `previous` and
+    `next` are those that it would be between. All are paths."""
+
+    rank: int | None
+    count: int
+    previous: str | None
+    next: str | None
+
+
+def find_number(file: Path, name: str) -> int | None:
+    """Of the image with this path, or else of the first by path whose file in the upload has this sha256."""
+    with _open(file) as index:
+        row = index.execute("SELECT number FROM details WHERE path = ?", (name,)).fetchone()
+        if row is None and len(name) == _SHA256_DIGITS and set(name) <= _HEXADECIMAL:
+            statement = "SELECT min(number) FROM details WHERE sha256 = ?"
+            row = index.execute(statement, (bytes.fromhex(name),)).fetchone()
+    return None if row is None else row[0]
+
+
+def read_facts(file: Path, number: int) -> ImageFacts | None:
+    """None for an image that was converted."""
+    with _open(file) as index:
+        row = index.execute("SELECT mode, orientation, frames FROM facts WHERE number = ?", (number,)).fetchone()
+    return None if row is None else ImageFacts._make(row)
+
+
+def read_numbers(file: Path, selection: Selection) -> dict[str, int]:
+    """The number of each selected image, by its path."""
+    with _open(file) as index:
+        where, values = _conditions(index, selection)
+        statement = f"SELECT path, number FROM details JOIN images USING (number) WHERE {where}"  # noqa: S608 - as above
+        return dict(index.execute(statement, values))
+
+
+def read_surroundings(file: Path, selection: Selection, number: int) -> Surroundings:
+    column = SORTS[selection.sort]
+    with _open(file) as index:
+        where, values = _conditions(index, selection)
+        (value,) = index.execute(f"SELECT {column} FROM images WHERE number = ?", (number,)).fetchone()  # noqa: S608
+        # As above. Compared in one direction, and turned round for a descending order.
+        counted = (
+            f"SELECT count(*), total(({column}, number) < (?, ?)), total(number = ?) FROM images WHERE {where}"  # noqa: S608
+        )
+        count, lower, there = index.execute(counted, [value, number, number, *values]).fetchone()
+        ends = []
+        for sign, order in (("<", "DESC"), (">", "ASC")):
+            nearest = (
+                f"SELECT path FROM details WHERE number = (SELECT number FROM images WHERE {where} "  # noqa: S608
+                f"AND ({column}, number) {sign} (?, ?) ORDER BY {column} {order}, number {order} LIMIT 1)"
+            )
+            row = index.execute(nearest, [*values, value, number]).fetchone()
+            ends.append(None if row is None else str(row[0]))
+    rank = int(count - lower - there) if selection.descending else int(lower)
+    previous, following = reversed(ends) if selection.descending else ends
+    return Surroundings(rank if there else None, count, previous, following)
 
 
 @contextmanager

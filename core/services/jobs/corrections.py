@@ -5,6 +5,7 @@ that job is rejected or deleted before it is ready, it is a draft again.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 DRAFT, APPLIED = "draft", "applied"
 ACCEPT = "accept"  # the key of a change that leaves an image as it is
+KINDS = ("boxes", "label", "remove", ACCEPT)
 _IDS_AT_ONCE = 500
 CHANGES_NAME = "corrections.json"
 _ORDERED = CorrectionRow.id
@@ -96,6 +98,20 @@ def list_corrections(
         if image is not None:
             statement = statement.where(CorrectionRow.image == image)
         return page_of(session, statement, _ORDERED, cursor=cursor, limit=limit)
+
+
+def drafts_of_images(db: Database, job_id: str, images: Sequence[str]) -> dict[str, CorrectionRow]:
+    """The drafts of these images, some hundred at most, by their paths."""
+    with db.reading() as session:
+        rows = session.execute(_drafts(job_id).where(CorrectionRow.image.in_(images))).scalars()
+        return {row.image: row for row in rows}
+
+
+def count_drafts(db: Database, job_id: str) -> Counter[str]:
+    """By what they do: `boxes`, `label`, `remove` or `accept`."""
+    with db.reading() as session:
+        changes = session.execute(_drafts(job_id).with_only_columns(CorrectionRow.change)).scalars()
+        return Counter(next(kind for kind in KINDS if kind in change) for change in changes)
 
 
 def discard_correction(db: Database, job_id: str, correction_id: str) -> None:
