@@ -1,7 +1,6 @@
 """A dataset: how its preparation goes, what is in it, what its findings say."""
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -11,25 +10,23 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from api.dependencies import CurrentPlatform, Cursor
 from api.http.page_stream import position_in
 from api.images.index_cache import IndexCache
+from api.pages.dataset_frame import dataset_frame
 from api.pages.findings_view import PREVIEWED, found_groups, places_of
 from api.pages.pictures import BOXES_DRAWN, Picture, picture_of
 from api.pages.rendering import render
 from api.pages.upload_form import extension_form
 from api.pages.work_items import MADE_FIRST, STEPS, job_item, work_items
 from api.schemas.dataset_exports import dataset_export_of, download_link
-from api.schemas.jobs import job_item as job_json
 from api.schemas.jobs import job_with_all
 from core.db.tables import DatasetRow, JobRow
 from core.domain import errors
 from core.domain.main_metrics import main_metrics
-from core.domain.model_names import dataset_name
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs import commands as jobs
 from core.services.jobs.dataset_exports import list_dataset_exports
 from core.services.jobs.relatives import relatives_of
 from core.services.models.test_sets import FrozenSet, get_test_set
-from core.services.projects.commands import get_project
 from core.services.views import job_overview, prepared_set_of
 from core.services.work.active import active_work
 from core.storage import ObjectMissing
@@ -56,7 +53,7 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
     whole = job_overview(platform.db, job_id)
     row = whole.job
     values: dict[str, Any] = {
-        **_every(platform, row),
+        **dataset_frame(platform, row),
         "position": position,
         "relatives": relatives_of(platform.db, row),
         "moving": work_items(platform.db, active_work(platform.db, limit=_WORK_LISTED, job_id=job_id)),
@@ -132,31 +129,13 @@ def findings(
     return render(
         request,
         "datasets/findings.html",
-        **_every(platform, row),
+        **dataset_frame(platform, row),
         groups=groups,
         places=places_of(places, row, lambda: _index_path(request, platform, row)),
         code=code,
         severity=severity,
         next_cursor=next_cursor,
     )
-
-
-def _every(platform: Platform, row: JobRow) -> dict[str, Any]:
-    """What each page of a dataset has."""
-    return {
-        "nav": "projects",
-        "job": job_json(row),
-        "name": dataset_name(row.project, row.revision),
-        "project": get_project(platform.db, row.project_id),
-        "totals": _totals(row.findings or {}),
-    }
-
-
-def _totals(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    found = {"error": 0, "warning": 0, "note": 0}
-    for entry in counts.values():
-        found[entry["severity"]] += entry["count"]
-    return found
 
 
 def _steps(row: JobRow) -> list[tuple[str, str, str]]:

@@ -155,7 +155,7 @@ class Surroundings(NamedTuple):
     `next` are those that it would be between. All are paths."""
 
     rank: int | None
-    count: int
+    total: int
     previous: str | None
     next: str | None
 
@@ -191,9 +191,7 @@ def read_surroundings(file: Path, selection: Selection, number: int) -> Surround
         where, values = _conditions(index, selection)
         (value,) = index.execute(f"SELECT {column} FROM images WHERE number = ?", (number,)).fetchone()  # noqa: S608
         # As above. Compared in one direction, and turned round for a descending order.
-        counted = (
-            f"SELECT count(*), total(({column}, number) < (?, ?)), total(number = ?) FROM images WHERE {where}"  # noqa: S608
-        )
+        counted = f"SELECT count(*), total(({column}, number) < (?, ?)), total(number = ?) FROM images WHERE {where}"  # noqa: S608
         count, lower, there = index.execute(counted, [value, number, number, *values]).fetchone()
         ends = []
         for sign, order in (("<", "DESC"), (">", "ASC")):

@@ -14,6 +14,7 @@ from core.services.context import Platform
 from core.services.operations.commands import newest_operation, queue_operation
 from core.services.operations.kinds import IMAGE_INDEX
 
+IMAGE_FINDINGS = 100
 _NAMED = (
     select(FindingRow.image)
     .where(
@@ -48,6 +49,14 @@ def codes_of_images(db: Database, job_id: str, paths: Sequence[str]) -> dict[str
         for path, code in session.execute(_CODES, {"job_id": job_id, "images": list(paths)}):
             codes.setdefault(str(path), []).append(code)
     return {path: sorted(found) for path, found in codes.items()}
+
+
+def findings_of_image(db: Database, job_id: str, path: str) -> list[FindingRow]:
+    """In the order in which they were found; the first IMAGE_FINDINGS."""
+    mine = (FindingRow.job_id == job_id, FindingRow.image == path)
+    statement = select(FindingRow).where(*mine).order_by(FindingRow.number).limit(IMAGE_FINDINGS)
+    with db.reading() as session:
+        return list(session.execute(statement).scalars())
 
 
 def refuse_without_index(platform: Platform, job: JobRow, dataset: DatasetRow) -> NoReturn:
