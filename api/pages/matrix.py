@@ -1,8 +1,9 @@
 """The confusion matrix of a version, whose cells open the images behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
@@ -21,7 +22,8 @@ router = APIRouter(prefix="/ui/projects/{project}/versions/{number}", include_in
 TILES = 24
 SHADES = 9  # of a cell, by its share of the row; each is a class of the style sheet
 CONFUSED = 12  # pairs that are listed
-WITH_NUMBERS = 40  # classes of a matrix whose cells have room for a number
+MANY = 30  # labels: of more, those that are confused most are rendered first
+CONFUSED_LABELS = 20
 
 Chosen = Annotated[str | None, Query(max_length=80, description="The id of an evaluation.")]
 Label = Annotated[int | None, Query(ge=0, le=100_000, description="Index of a label.")]
@@ -40,13 +42,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionMatrix:
-    """`rows`: of each label the cells of all columns, None where nothing was counted."""
+    """`shown`: indices of the labels that have a row and a column. `rows`: their cells, None where nothing was counted.
+
+    `totals`: of every label."""
 
     labels: Sequence[str]
+    shown: Sequence[int]
     rows: Sequence[Sequence[Cell | None]]
     totals: Sequence[int]
     confused: Sequence[Cell]
     min_score: float | None
+
+    @property
+    def can_be_shorter(self) -> bool:
+        return len(self.labels) > MANY
 
     @property
     def has_background(self) -> bool:
@@ -62,9 +71,11 @@ def confusion(
     on: Chosen = None,
     truth: Label = None,
     predicted: Label = None,
+    part: Annotated[Literal["all", "confused"] | None, Query()] = None,
     cursor: Cursor = None,
 ) -> HTMLResponse:
-    """Of the chosen evaluation; without one, that of the training, whose cells have no images.
+    """Of the chosen evaluation; without one, that of the training, whose cells have no images. `part`: of many classes
+    those that are confused most, which is the default, or all.
 
     Raises what finding the version raises, RequestInvalid, CursorInvalid, Unavailable.
     """
@@ -75,7 +86,7 @@ def confusion(
     matrix: ConfusionMatrix | None
     if chosen and file:
         summary = read_answers_summary(file)
-        matrix = matrix_of(summary["labels"], summary["cells"], min_score=summary["min_score"])
+        matrix = matrix_of(summary["labels"], summary["cells"], min_score=summary["min_score"], is_whole=part == "all")
         if truth is not None and predicted is not None and max(truth, predicted) < len(matrix.labels):
             found = read_cell(file, truth, predicted, after=number_of_cursor(cursor), limit=TILES)
             least = summary["min_score"] if summary["min_score"] is not None else 0.0
@@ -84,7 +95,7 @@ def confusion(
             values["total"] = found.total
             values["next_cursor"] = None if found.end is None else cursor_of_number(found.end)
     else:
-        matrix = _without_images(platform, page, chosen[0].evaluation_id if chosen else None)
+        matrix = _without_images(platform, page, chosen[0].evaluation_id if chosen else None, is_whole=part == "all")
     return render(
         request,
         "models/confusion.html",
@@ -93,12 +104,14 @@ def confusion(
         tab="confusion",
         evaluation=chosen[0] if chosen else None,
         matrix=matrix,
-        with_numbers=len(matrix.labels) <= WITH_NUMBERS if matrix else False,
+        part=part,
         **values,
     )
 
 
-def _without_images(platform: Platform, page: VersionPage, evaluation_id: str | None) -> ConfusionMatrix | None:
+def _without_images(
+    platform: Platform, page: VersionPage, evaluation_id: str | None, *, is_whole: bool
+) -> ConfusionMatrix | None:
     """That of metrics.json: of an evaluation that is older than its results by image, or of the training."""
     metrics = evaluation_json(platform, evaluation_id, "metrics.json") if evaluation_id else page.version["metrics"]
     for split in ("test", "val", "train"):
@@ -110,29 +123,40 @@ def _without_images(platform: Platform, page: VersionPage, evaluation_id: str | 
                 for column, count in enumerate(counts)
                 if count
             ]
-            return matrix_of(found["labels"], cells, min_score=found.get("min_score"))
+            return matrix_of(found["labels"], cells, min_score=found.get("min_score"), is_whole=is_whole)
     return None
 
 
-def matrix_of(labels: Sequence[str], cells: Sequence[Sequence[int]], *, min_score: float | None) -> ConfusionMatrix:
-    """`cells`: (row, column, count), those that are not 0."""
+def matrix_of(
+    labels: Sequence[str], cells: Sequence[Sequence[int]], *, min_score: float | None, is_whole: bool
+) -> ConfusionMatrix:
+    """`cells`: (row, column, count), those that are not 0. Not `is_whole`: of many labels those most confused."""
     totals = [0] * len(labels)
     for row, _, count in cells:
         totals[row] += count
-    found: Mapping[tuple[int, int], Cell] = {
-        (row, column): _cell(row, column, count, totals[row]) for row, column, count in cells
-    }
-    size = range(len(labels))
+    found = {(row, column): _cell(row, column, count, totals[row]) for row, column, count in cells}
     background = len(labels) - 1 if min_score is not None else -1
     wrong = [each for each in found.values() if each.row != each.column]
-    between = [each for each in wrong if background not in (each.row, each.column)] or wrong
+    between = [each for each in wrong if background not in (each.row, each.column)]
+    shown = range(len(labels)) if is_whole or len(labels) <= MANY else _most_confused(between, background)
     return ConfusionMatrix(
         labels=labels,
-        rows=[[found.get((row, column)) for column in size] for row in size],
+        shown=shown,
+        rows=[[found.get((row, column)) for column in shown] for row in shown],
         totals=totals,
-        confused=sorted(between, key=lambda each: (-each.count, -each.share))[:CONFUSED],
+        confused=sorted(between or wrong, key=lambda each: (-each.count, -each.share))[:CONFUSED],
         min_score=min_score,
     )
+
+
+def _most_confused(wrong: Sequence[Cell], background: int) -> list[int]:
+    """In the order of the labels, and the background."""
+    counts: Counter[int] = Counter()
+    for each in wrong:
+        counts[each.row] += each.count
+        counts[each.column] += each.count
+    chosen = {index for index, _ in counts.most_common(CONFUSED_LABELS)}
+    return [*sorted(chosen), *([background] if background >= 0 else [])]
 
 
 def _cell(row: int, column: int, count: int, total: int) -> Cell:

@@ -88,6 +88,7 @@ def list_models(
         matrix=matrix,
         rows=rows,
         best=best,
+        trained_on={each.fingerprint: each.name for each in found.datasets},
         sort=sort,
         names=NAMES,
         aliases=_aliases(platform, found.slug),

@@ -1,0 +1,208 @@
+"""The pages of model versions: what they say, what their links open, hostile names, what is missing."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+
+import httpx
+import numpy as np
+import pytest
+
+from core.db.tables import JobRow, VersionRow
+from core.services.context import Platform
+from core.services.models import versions
+from core.services.models.exports import ExportChoice
+from pipeline.evaluation.detection_metrics import ImageBoxes
+from pipeline.evaluation.split_predictions import SplitPredictions
+from tests.builders import answered, evaluated, published
+from tests.builders.indexed import box, indexed_image, indexed_job
+from tests.builders.voc import image_bytes
+from tests.integration.api.pages.test_shell import page_of
+
+HOSTILE = "<script>alert(1)</script>\u202e" + "x" * 300
+CLASSES = ("ball", HOSTILE)
+TRUTH = np.array([[0, 10, 10, 40, 40], [1, 50, 5, 90, 60]], float)
+BOTH = np.array([[10, 10, 40, 40, 0.9, 0], [50, 5, 90, 60, 0.8, 1]], float)
+WRONG = np.array([[10, 10, 40, 40, 0.7, 1], [60, 30, 80, 50, 0.6, 0]], float)
+PATHS = ("a <b>.jpg", "b.jpg", "wrong.jpg")
+YARD = "/ui/projects/yard/versions/1"
+
+
+@dataclass(frozen=True)
+class Yard:
+    job: JobRow
+    version: VersionRow
+    boxes: dict[str, ImageBoxes]
+
+
+@pytest.fixture
+def yard(platform: Platform) -> Iterator[Yard]:
+    """A detector with figures of its training, and an indexed dataset."""
+    contents = {path: image_bytes(size=(96, 64), seed=number) for number, path in enumerate(PATHS)}
+    true_boxes = (box(0, 10, 10, 40, 40), box(1, 50, 5, 90, 60))
+    images = {
+        indexed_image(path, content, split="test", boxes=true_boxes): content for path, content in contents.items()
+    }
+    job = indexed_job(platform, images, classes=CLASSES, project="yard")
+    boxes = {path: ImageBoxes(TRUTH, WRONG if path == "wrong.jpg" else BOTH) for path in PATHS}
+    figures = answered.detector_metrics(list(boxes.values()), CLASSES, 0.5)
+    figures["per_class"]["ball"]["recall"] = 0.9  # above that of the other one
+    figures["confusion_matrix"] = {"labels": [*CLASSES, "background"], "matrix": [[2, 1, 0], [0, 2, 1], [1, 0, 0]]}
+    yield Yard(job, answered.trained(platform, job, {"val": figures, "test": figures}), boxes)
+
+
+def evaluate(platform: Platform, yard: Yard) -> str:
+    return answered.evaluated_detector(platform, yard.version, yard.job, yard.boxes, CLASSES).id
+
+
+def links(page: str, part: str) -> list[str]:
+    return [unescape(each) for each in re.findall(r'href="([^"]+)"', page) if part in unescape(each)]
+
+
+def test_a_version_says_what_it_is_and_how_good(platform: Platform, client: httpx.Client, yard: Yard) -> None:
+    answered.trained(platform, yard.job, {"test": {"mAP50": 0.5}})
+    for number in ("v2", "v1"):
+        versions.set_alias(platform.db, "yard", "production", version=number)
+    page = page_of(client, YARD)
+    assert "yard/d1" in page and "Val of d1" in page and "Test of d1" in page and "production" in page
+    assert "Roll back to v2" in page and "/ui/projects/yard/compare?a=v2&amp;b=v1" in page
+    assert "No test set is frozen" in page and "Predictions are not answered by this version yet" in page
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
+    assert f"/ui/datasets/{yard.job.id}/train?model=yard%2Fv1" in page or "train?model=yard/v1" in page
+    page_of(client, "/ui/projects/yard/versions/9", 404)
+    page_of(client, f"{YARD}?on=evaluation_of_another", 400)
+
+
+def test_classes_are_sorted_by_any_figure(platform: Platform, client: httpx.Client, yard: Yard) -> None:
+    def order(sort: str) -> list[str]:
+        page = page_of(client, f"{YARD}?on=test&sort={sort}")
+        return re.findall(r'<tr><th scope="row"><span class="class-name c(\d+)"', page)
+
+    evaluation = evaluate(platform, yard)
+    assert (order("recall"), order("-recall")) == (["1", "0"], ["0", "1"])
+    assert order("nonsense") == ["0", "1"] and order("-class") == ["1", "0"]
+    assert "selected" in page_of(client, f"{YARD}?on={evaluation}&sort=f1")
+
+
+def test_cells_of_a_training_have_no_images_and_the_page_says_what_makes_them(client: httpx.Client, yard: Yard) -> None:
+    page = page_of(client, f"{YARD}/confusion")
+    assert "needs an evaluation" in page and f'data-job="{yard.job.id}"' in page and links(page, "truth=") == []
+    for path in ("thresholds", "images"):
+        assert "data-evaluate " in page_of(client, f"{YARD}/{path}")
+
+
+def test_a_cell_opens_the_images_behind_it(platform: Platform, client: httpx.Client, yard: Yard) -> None:
+    evaluation = evaluate(platform, yard)
+    page = page_of(client, f"{YARD}/confusion")
+    cells = {tuple(map(int, re.findall(r"(?:truth|predicted)=(\d+)", each))) for each in links(page, "truth=")}
+    assert cells == {(0, 0), (1, 1), (0, 1), (1, 2), (2, 0)}
+    behind = page_of(client, f"{YARD}/confusion?on={evaluation}&truth=0&predicted=1")
+    assert links(behind, "edit=1") == [f"/ui/datasets/{yard.job.id}/images?image=wrong.jpg&edit=1"]
+    sha256 = next(iter(re.findall(r"/dataset/images/job_\w+/(\w{64})", behind)))
+    assert client.get(f"/dataset/images/{yard.job.id}/{sha256}?size=128").status_code == 200
+    assert len(re.findall(r'class="box false[^>]+data-partner', behind)) == 2
+    assert len(re.findall(r'class="box missed[^>]+data-partner', behind)) == 2
+    assert "No image is in this cell" in page_of(client, f"{YARD}/confusion?truth=1&predicted=0")
+    both = page_of(client, f"{YARD}/confusion?truth=0&predicted=0")
+    assert "image=a%20%3Cb%3E.jpg" in both and "<b>.jpg" not in both
+    page_of(client, f"{YARD}/confusion?truth=0&predicted=1&cursor=nonsense", 400)
+    assert "Choose a cell" in page_of(client, f"{YARD}/confusion?truth=0&predicted=77")
+
+
+def test_thresholds_have_every_box_and_the_figures_at_that_of_the_version(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    evaluate(platform, yard)
+    page = page_of(client, f"{YARD}/thresholds")
+    curve = json.loads(unescape(next(iter(re.findall(r"data-curve='([^']+)'", page)))))
+    assert len(curve["x"]) == len(curve["f1"]) == 99 and 'data-chosen="0.5"' in page
+    at = curve["x"].index(0.5)
+    shown = dict(re.findall(r'data-at="(\w+)">([\d.]+)<', page))
+    assert {name: f"{curve[name][at]:.3f}" for name in ("precision", "recall", "f1")} == shown
+    assert len(re.findall(r'<g class="box \w+" data-partner="-?\d+" data-class="\d+" data-score=', page)) == 6
+    one = page_of(client, f"{YARD}/thresholds?class=ball&order=path")
+    assert 'data-class="0"' in one and "for this class" in one
+
+
+def test_worst_images_come_first_and_suspects_are_what_the_labels_deny(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    evaluate(platform, yard)
+    worst = page_of(client, f"{YARD}/images")
+    assert "wrong.jpg" in links(worst, "edit=1")[0] and len(links(worst, "edit=1")) == 3
+    assert len(links(page_of(client, f"{YARD}/images?order=suspect"), "edit=1")) == 1
+
+
+def test_an_old_evaluation_is_to_be_made_again(platform: Platform, client: httpx.Client, yard: Yard) -> None:
+    row = evaluated.evaluation(platform, yard.job.id, {"mAP50": 0.5, "images": 3}, version="yard/v1")
+    page = page_of(client, f"{YARD}/thresholds")
+    assert f'data-evaluate-again="{row.id}"' in page and "older" in page
+    listed = page_of(client, f"{YARD}/evaluations")
+    assert f"/evaluations/{row.id}/artifacts/report.html" in listed and "0.500" in listed
+
+
+def test_exports_say_why_they_were_refused_and_what_is_being_made(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    assert "No export yet" in page_of(client, f"{YARD}/exports")
+    reason = "mAP50-95 fell by 0.031 <b>"
+    published.export(platform, yard.version, b"int8", ExportChoice("onnx", "int8"), passed=False, reasons=[reason])
+    published.export(platform, yard.version, b"onnx")
+    asked = client.post("/models/yard/v1/exports", json={"format": "openvino"}).json()
+    page = page_of(client, f"{YARD}/exports")
+    assert "mAP50-95 fell by 0.031 &lt;b&gt;" in page and "refused" in page and "force=true" in page
+    assert f'data-topics="{asked["operation_id"]}"' in page and "Make the bundle" in page
+    assert "onnx fp32, certificate" in page_of(client, YARD)
+
+
+def test_a_classifier_has_images_by_loss_and_suspect_labels(platform: Platform, client: httpx.Client) -> None:
+    names, labels = ("cat", "dog"), np.array([0, 1, 0])
+    images = {indexed_image(f"{n}.jpg", bytes([n]), split="test", label=int(labels[n])): bytes([n]) for n in range(3)}
+    job = indexed_job(platform, images, classes=names, kind="classification", project="pets")
+    paths = tuple(image.path for image in images)
+    predictions = SplitPredictions(names, paths, labels, np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
+    suspect = {"path": "2.jpg", "label": "cat", "suggested": "dog", "flagged": "yes"}
+    found = {"images": 3, "flagged": 1, "out_of_fold_accuracy": 0.9}
+    found["labels"] = [suspect | {"label_probability": 0.1, "suggested_probability": 0.9}]  # type: ignore[assignment]
+    metrics = {"test": {"accuracy": 0.667, "images": 3}}
+    contents = {"suspect_labels.json": json.dumps(found).encode()}
+    version = answered.trained(platform, job, metrics, contents=contents)
+    base = "/ui/projects/pets/versions/1"
+    assert "Accuracy" in page_of(client, base)
+    answered.evaluated_classifier(platform, version, job, predictions)
+    assert "2.jpg" in links(page_of(client, f"{base}/images"), "edit=1")[0]
+    assert links(page_of(client, f"{base}/suspects"), "edit=1") == [f"/ui/datasets/{job.id}/images?image=2.jpg&edit=1"]
+    assert "marked as unsure" in page_of(client, f"{base}/thresholds")
+    behind = page_of(client, f"{base}/confusion?truth=0&predicted=1")
+    assert len(links(behind, "edit=1")) == 1
+
+
+def test_versions_are_listed_with_a_figure_on_each_dataset(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    evaluate(platform, yard)
+    answered.trained(platform, yard.job, {"test": {"mAP50": 0.123}})
+    page = page_of(client, "/ui/projects/yard/models")
+    assert re.findall(r"/versions/(\d+)\">v", page) == ["2", "1"] and "0.123" in page
+    assert links(page, "/versions/1/confusion?on=")
+    worst_first = page_of(client, f"/ui/projects/yard/models?sort=-{yard.job.id}")
+    best_first = page_of(client, f"/ui/projects/yard/models?sort={yard.job.id}")
+    orders = [re.findall(r"/versions/(\d+)\">v", each) for each in (worst_first, best_first)]
+    assert orders == [["2", "1"], ["1", "2"]]
+    client.post("/projects", json={"project": "empty"})
+    assert "No model yet" in page_of(client, "/ui/projects/empty/models")
+
+
+def test_many_classes_begin_with_those_that_are_confused(platform: Platform, client: httpx.Client) -> None:
+    names = tuple(f"class {number}" for number in range(80))
+    images = {indexed_image("a.jpg", b"a", split="test"): b"a"}
+    job = indexed_job(platform, images, classes=names, project="street")
+    truth = np.array([[number, 0, number, 9, number + 0.9] for number in range(80)], float)
+    found = np.column_stack((truth[:, 1:], np.full(80, 0.9), (truth[:, 0] + (truth[:, 0] < 6)) % 80))
+    version = answered.trained(platform, job, {"test": {"mAP50": 0.5}})
+    answered.evaluated_detector(platform, version, job, {"a.jpg": ImageBoxes(truth, found)}, names)
+    base = "/ui/projects/street/versions/1/confusion"
+    heads = [len(re.findall(r'<th scope="col"><bdi', page_of(client, f"{base}{part}"))) for part in ("", "?part=all")]
+    assert heads == [8, 81]
