@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Literal, cast
 
 from core.db.tables import DatasetRow, JobRow
-from core.domain.errors import Gone, JobNotExtendable, JobNotFound, PreparationFailed
+from core.domain.errors import Gone, JobNotExtendable, JobNotFound, PreparationFailed, Unavailable
 from core.domain.keys import extended_key, samples_key
-from core.services.jobs.extension import StoredInput, inputs_of, prepared_parent, revision_file_name
+from core.services.jobs.commands import WRITTEN
+from core.services.jobs.extension import (
+    StoredInput,
+    inputs_of,
+    prepared_parent,
+    revision_file_name,
+    unneeded_inputs,
+)
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.params.prepare import PrepareOptions
@@ -51,9 +58,14 @@ def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
         if fetched is not None:
             fetched.unlink()
     if extended is None:
+        _delete_inputs(attempt)
         return None
     key = extended_key(attempt.claim.id, attempt.claim.attempt)
-    return store_source(attempt, spec.out / EXTENDED_FILE, key=key, name=revision_file_name(job))
+    written = {**(job.extension or {}), WRITTEN: True}
+    name = revision_file_name(job)
+    stored = store_source(attempt, spec.out / EXTENDED_FILE, key=key, name=name, extension=written)
+    _delete_inputs(attempt)
+    return stored
 
 
 def known_images(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
@@ -85,6 +97,15 @@ def written_images(attempt: Attempt[JobRow]) -> Path | None:
     """What is known of the images in the ZIP that this attempt wrote; None where an earlier one did: all are read."""
     written = attempt.scratch / _OUT / WRITTEN_FILE
     return written if written.exists() else None
+
+
+def _delete_inputs(attempt: Attempt[JobRow]) -> None:
+    """The objects that it was made of, where no row names them any more: its ZIP is stored, or it is rejected."""
+    try:
+        for key in unneeded_inputs(attempt.db, attempt.claim.id):
+            attempt.platform.store.delete_prefix(key)
+    except Unavailable as error:  # the sweep of orphans deletes them
+        attempt.log.warning("extension.inputs.left", error=error.detail)
 
 
 def _source_of(parent: JobRow) -> StoredInput:

@@ -29,6 +29,8 @@ from core.services.projects.names import log_names
 from core.services.projects.test_sets import raise_if_frozen
 from core.services.runs.commands import active_runs_from, cancel_in
 
+WRITTEN = "written"  # in `extension`: its ZIP has been stored, and what it is made of is deleted
+
 log = structlog.get_logger(__name__)
 
 _JOB = select(JobRow).where(JobRow.id == bindparam("job_id"))  # built once: that takes a third of a read
@@ -184,8 +186,9 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
         _refuse_orphan(session, before)
         # The source of a repair, an import or an extension is made by its worker, again if need be.
         made_by_worker = before.repair_of or before.huggingface or before.imported_from or before.extension
-        if before.source_key is None and not made_by_worker:
-            raise JobNotRetryable("The uploaded ZIP is no longer stored: upload it again.", job_id=job_id)
+        was_made = (before.extension or {}).get(WRITTEN)
+        if before.source_key is None and (was_made or not made_by_worker):
+            raise JobNotRetryable("Its ZIP is no longer stored: upload it again.", job_id=job_id)
         row = move(
             session,
             JobRow,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from core.db import Database
@@ -17,7 +17,7 @@ from core.domain.slugs import PATTERN
 from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
-from core.services.jobs.commands import add_job, job_in
+from core.services.jobs.commands import WRITTEN, add_job, job_in
 from core.services.jobs.images import refuse_without_index
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.projects.lookup import project_in
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 FRACTIONS = {"val_fraction": "val", "test_fraction": "test"}  # options that decide where added images go
 EXTENDING: tuple[type[JobNotExtendable | JobNotFound | Gone], ...] = (JobNotExtendable, JobNotFound, Gone)
+INPUTS = ("additions", "changes")  # in `extension`: the objects that it is made of
+_UNFINISHED = sorted(map(str, (JobState.RECEIVED, JobState.PREPARING, JobState.FAILED)))
 _DATASET = re.compile(rf"({PATTERN})/d([1-9]\d{{0,8}})")
 
 
@@ -151,6 +153,22 @@ def inputs_of(job: JobRow) -> tuple[StoredInput | None, StoredInput | None]:
     stored = job.extension or {}
     additions, changes = stored.get("additions"), stored.get("changes")
     return (StoredInput(**additions) if additions else None, StoredInput(**changes) if changes else None)
+
+
+def needing_inputs() -> tuple[ColumnElement[bool], ...]:
+    """Of the jobs whose ZIP is still to be made of what was added: one that failed may be retried, a rejected one
+    not."""
+    unwritten = JobRow.extension[WRITTEN].as_string().is_(None)
+    return (JobRow.extension.is_not(None), unwritten, JobRow.source_key.is_(None), JobRow.state.in_(_UNFINISHED))
+
+
+def unneeded_inputs(db: Database, job_id: str) -> list[str]:
+    """The keys of the objects that an extension was made of, once no row names them."""
+    with db.reading() as session:
+        row = session.get_one(JobRow, job_id)
+        if session.execute(select(JobRow.id).where(JobRow.id == job_id, *needing_inputs())).first() is not None:
+            return []
+        return [each.key for each in inputs_of(row) if each is not None]
 
 
 def prepared_parent(db: Database, parent_id: str) -> tuple[JobRow, DatasetRow]:

@@ -34,6 +34,7 @@ from core.db.tables import (
 from core.db.transitions import change
 from core.domain.keys import UPLOADS, dataset_key, metadata_key_beside, owner_of, thumbnail_of
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
+from core.services.jobs.extension import needing_inputs
 from core.services.jobs.lifecycle import DELETING, LIVE
 from core.services.storage.freeable import Where, drafted_jobs, frozen_jobs
 from core.services.storage.freeing import checkpoint_prefixes, forget_checkpoints
@@ -191,11 +192,9 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
 
 
 def _inputs_of_extensions(session: Session, keys: Sequence[str]) -> Iterator[str]:
-    """What the ZIP of an extension is still to be made of: one that failed may be retried, a rejected one not."""
-    unfinished = JobRow.state.in_(_texts({JobState.RECEIVED, JobState.PREPARING, JobState.FAILED}))
-    unmade = (JobRow.extension.is_not(None), JobRow.source_key.is_(None), unfinished)
+    """What the ZIP of an extension is still to be made of."""
     owners = {owner_of(key) for key in keys if key.startswith(UPLOADS)}
-    statement = select(JobRow.extension).where(JobRow.id.in_(owners), *unmade)
+    statement = select(JobRow.extension).where(JobRow.id.in_(owners), *needing_inputs())
     for extension in session.execute(statement).scalars():
         yield from (stored["key"] for stored in (extension["additions"], extension["changes"]) if stored)
 

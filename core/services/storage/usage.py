@@ -36,12 +36,14 @@ from core.db.tables import (
 from core.domain.keys import described_prefix, thumbnails_prefix
 from core.domain.retention import FreeableKind, Retention, retention_of
 from core.services.context import Platform
+from core.services.jobs.extension import INPUTS, needing_inputs
 from core.services.projects.lookup import project_in
 from core.services.storage.freeable import Amount, Rows, Scope, freeable, in_turn
 
 KINDS = (
     "sources",
     "unfinished_uploads",
+    "extension_inputs",
     "prepared_sets",
     "image_indexes",
     "test_sets",
@@ -137,6 +139,7 @@ def _stored(project_id: str) -> Any:
     return union_all(
         _of("sources", JobRow.source_bytes).where(*sources),
         _uploads(project_id),
+        _extension_inputs(project_id),
         *_prepared(project_id),
         _of("test_sets", TestSetRow.bytes).where(test_sets),
         _living("dataset_exports", DatasetExportRow, project_id),
@@ -185,6 +188,18 @@ def _uploads(project_id: str) -> Rows:
     slugs = select(ProjectSlugRow.slug).where(ProjectSlugRow.project_id == project_id)
     parts = _of("unfinished_uploads", UploadPartRow.bytes).join(UploadRow, UploadRow.id == UploadPartRow.upload_id)
     return parts.where(UploadRow.state == "open", UploadRow.project.in_(slugs))
+
+
+def _extension_inputs(project_id: str) -> Rows:
+    """The ZIPs and corrections of which the ZIP of an extension is still to be made."""
+    parts = [
+        select(cast(JobRow.extension[name, "bytes"].as_string(), BigInteger).label("bytes")).where(
+            JobRow.project_id == project_id, JobRow.deleted_at.is_(None), *needing_inputs()
+        )
+        for name in INPUTS
+    ]
+    inputs = union_all(*parts).subquery()
+    return _of("extension_inputs", inputs.c.bytes).where(inputs.c.bytes.is_not(None))
 
 
 def _prepared(project_id: str) -> tuple[Rows, Rows]:

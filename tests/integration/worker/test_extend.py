@@ -208,6 +208,41 @@ def test_what_is_being_extended_cannot_be_deleted_and_loses_nothing(
 
 
 @POSTGRES_IS_SLOW
+def test_what_an_extension_is_made_of_is_counted_until_its_zip_is_stored_and_then_deleted(
+    line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
+) -> None:
+    first = _first(line, worker, tmp_path)
+    job_id = _post(http, _new(1), first, tmp_path).json()["job_id"]
+    [key] = _uploads(line, job_id)
+    sent = tmp_path / "sent.zip"
+    size = line.platform.store.fetch(key, sent).bytes
+    path = http.get(f"/dataset/images/{first}", params={"split": "train"}).json()["items"][0]["path"]
+    fix = {"author": "ada", "corrections": [{"image": path, "remove": True}]}
+    assert http.post(f"/datasets/{first}/corrections", json=fix).is_success
+    corrected = http.post(f"/datasets/{first}/corrections/apply").json()["job_id"]
+    [changes] = _uploads(line, corrected)
+    assert _inputs(http) == (2, size + line.platform.store.fetch(changes, tmp_path / "changes.json").bytes)
+
+    prepare_job(worker, job_id)
+    prepare_job(worker, corrected)
+    for each in (job_id, corrected):
+        job = line.job(each)
+        assert (job.state, _uploads(line, each)) == ("ready", [job.source_key]), job.problem
+    assert _inputs(http) == (0, 0)
+    source = http.get(f"/jobs/{job_id}").json()["source"]
+    assert source["extension"]["additions"]["bytes"] == size and "written" not in source["extension"]
+
+    line.platform.store.put(key, sent)  # as a worker leaves it that is killed once the row names the ZIP
+    settings = line.platform.settings.model_copy(update={"orphan_hours": 0.0})
+    assert delete_orphans(replace(line.platform, settings=settings)) == [key]
+    with line.platform.db.transaction() as session:  # of an attempt that failed, and was kept for its days
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(state="failed", source_key=None))
+    assert _inputs(http) == (0, 0)
+    detail = problem(http.post(f"/jobs/{job_id}/retry"), 409, "job-not-retryable")["detail"]
+    assert "ZIP is no longer stored" in detail
+
+
+@POSTGRES_IS_SLOW
 def test_an_extension_that_failed_does_not_keep_its_parent(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -241,6 +276,7 @@ def test_additions_with_errors_reject_the_extension_with_their_findings(
     prepare_job(worker, job_id)
     job = http.get(f"/jobs/{job_id}").json()
     assert job["state"] == "rejected" and "image-unreadable" in job["findings"]
+    assert _uploads(line, job_id) == [], "it cannot be retried"
     assert http.delete(f"/jobs/{first}").status_code in (200, 204)
 
 
@@ -289,6 +325,16 @@ def test_an_extension_whose_worker_is_killed_is_done_again(line: Stack, http: ht
     line.until(lambda: line.job(job_id).state == "ready" or None)
     with line.platform.db.reading() as session:
         assert session.execute(select(JobRow.images).where(JobRow.id == job_id)).scalar_one() == 216
+
+
+def _uploads(line: Stack, job_id: str) -> list[str]:
+    return [key for key, _ in line.platform.store.list_prefix(f"uploads/{job_id}/")]
+
+
+def _inputs(http: httpx.Client) -> tuple[int, int]:
+    """(count, bytes) of what extensions are still to be made of."""
+    stored = http.get("/projects/balls/storage").json()["stored"]
+    return next((each["count"], each["bytes"]) for each in stored if each["kind"] == "extension_inputs")
 
 
 def _kill_child(command: str) -> bool | None:
