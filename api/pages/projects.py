@@ -101,9 +101,16 @@ def project_page(
         generations=list_test_sets(db, row.id, cursor=None, limit=GENERATIONS_LISTED).items,
         lineage=drawn_lineage(lineage) if lineage.nodes else "",
         lineage_truncated=lineage.truncated,
-        storage=storage_of(project_usage(db, row.id), platform.settings),
         upload=upload_form(db, project=row.slug),
     )
+
+
+@router.get("/{project}/storage")
+def storage(request: Request, platform: CurrentPlatform, project: OfProject) -> HTMLResponse:
+    """A part of the page that takes longer. Raises ProjectNotFound, ProjectRenamed, Gone."""
+    usage = project_usage(platform.db, project)
+    found = storage_of(usage, platform.settings)
+    return render(request, "projects/storage.html", project=usage.project.slug, storage=found)
 
 
 def revisions_of(newest_first: Sequence[JobRow]) -> list[Revision]:
@@ -140,6 +147,7 @@ def drawn_lineage(lineage: Lineage) -> Markup:
     svg = _VERSION.sub(rf'href="/ui/projects/{lineage.project}/versions/\1"', svg)
     svg = _OTHER_LINK.sub(f'href="/ui/projects/{lineage.project}/models"', svg)
     svg = _FRAME.sub(_without_heading, svg, count=1)
+    svg = svg.replace('role="img"', 'role="group"', 1)  # an image has no links in it
     return Markup(svg)  # noqa: S704 - written by ElementTree, which escapes; the name of a project is a slug
 
 

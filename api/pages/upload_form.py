@@ -7,7 +7,7 @@ from core.services.projects import commands as projects
 from pipeline.params.formats import CATALOGUE
 from pipeline.params.prepare import PrepareOptions
 
-_OFFERED = 100  # projects
+_OFFERED = 50  # projects
 
 
 @dataclass(frozen=True, slots=True)

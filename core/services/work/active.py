@@ -1,9 +1,10 @@
 """What is queued or worked on now, oldest first: jobs, runs and operations."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.db import Database
 from core.db.tables import JobRow, OperationRow, RunRow
@@ -11,6 +12,8 @@ from core.domain.states import RUN_ACTIVE, JobState
 
 _PREPARING = tuple(str(state) for state in (JobState.RECEIVED, JobState.PREPARING))
 _ACTIVE = tuple(sorted(str(state) for state in RUN_ACTIVE))
+
+Row = TypeVar("Row", JobRow, RunRow, OperationRow)
 
 
 class ActiveWork(NamedTuple):
@@ -24,20 +27,36 @@ class ActiveWork(NamedTuple):
 
 def active_work(db: Database, *, limit: int, project_id: str | None = None, job_id: str | None = None) -> ActiveWork:
     """At most `limit` of each kind; those of one project, or those that belong to one job, where it is given."""
-    jobs = select(JobRow).where(JobRow.state.in_(_PREPARING), JobRow.deleted_at.is_(None))
-    runs = select(RunRow).where(RunRow.state.in_(_ACTIVE), RunRow.deleted_at.is_(None))
-    operations = select(OperationRow).where(OperationRow.state.in_(_ACTIVE), OperationRow.deleted_at.is_(None))
-    if project_id is not None:
-        jobs = jobs.where(JobRow.project_id == project_id)
-        runs = runs.where(RunRow.project_id == project_id)
-        operations = operations.where(OperationRow.project_id == project_id)
-    if job_id is not None:
-        jobs = jobs.where(JobRow.id == job_id)
-        runs = runs.where(RunRow.job_id == job_id)
-        operations = operations.where(OperationRow.job_id == job_id)
     with db.reading() as session:
-        found_jobs = session.execute(jobs.order_by(JobRow.id).limit(limit + 1)).scalars().all()
-        found_runs = session.execute(runs.order_by(RunRow.id).limit(limit + 1)).scalars().all()
-        found_operations = session.execute(operations.order_by(OperationRow.id).limit(limit + 1)).scalars().all()
-    more = max(len(found_jobs), len(found_runs), len(found_operations)) > limit
-    return ActiveWork(found_jobs[:limit], found_runs[:limit], found_operations[:limit], more)
+        jobs = _oldest(session, JobRow, _PREPARING, _mine(JobRow, JobRow.id, project_id, job_id), limit)
+        runs = _oldest(session, RunRow, _ACTIVE, _mine(RunRow, RunRow.job_id, project_id, job_id), limit)
+        owned = _mine(OperationRow, OperationRow.job_id, project_id, job_id)
+        operations = _oldest(session, OperationRow, _ACTIVE, owned, limit)
+    more = max(len(jobs), len(runs), len(operations)) > limit
+    return ActiveWork(jobs[:limit], runs[:limit], operations[:limit], more)
+
+
+def _mine(
+    table: type[JobRow] | type[RunRow] | type[OperationRow],
+    job_column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
+    project_id: str | None,
+    job_id: str | None,
+) -> list[ColumnElement[bool]]:
+    mine: list[ColumnElement[bool]] = [table.deleted_at.is_(None)]
+    if project_id is not None:
+        mine.append(table.project_id == project_id)
+    if job_id is not None:
+        mine.append(job_column == job_id)
+    return mine
+
+
+def _oldest(
+    session: Session, table: type[Row], states: Sequence[str], mine: Sequence[ColumnElement[bool]], limit: int
+) -> list[Row]:
+    """One more than `limit` where there are more. A statement a state: by the index of states and ids, while with all
+    of them in one a database reads every row in the order of ids."""
+    found: list[Row] = []
+    for state in states:
+        statement = select(table).where(table.state == state, *mine).order_by(table.id).limit(limit + 1)
+        found += session.execute(statement).scalars()
+    return sorted(found, key=lambda row: row.id)[: limit + 1]

@@ -4,6 +4,7 @@ import { call, showProblem } from "./lib/api.js";
 import { all, make, one } from "./lib/dom.js";
 import { open } from "./lib/dialog.js";
 import { live } from "./lib/live.js";
+import { loadParts } from "./lib/parts.js";
 import { refresh, throttled } from "./lib/refresh.js";
 import { startUploads } from "./uploads/uploads.js";
 
@@ -19,7 +20,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-zoom]");
   if (button) zoom(button);
 });
-loadCharts();
+loadParts();
 
 function follow() {
   const preparing = ["received", "preparing"].includes(page.dataset.state);
@@ -80,13 +81,4 @@ async function zoom(button) {
   document.body.append(dialog);
   await open(dialog);
   dialog.remove();
-}
-
-// Without htmx the charts are fetched here.
-async function loadCharts() {
-  const place = one("[data-charts]");
-  if (!place || window.htmx) return;
-  const answer = await fetch(place.getAttribute("hx-get"), { headers: { accept: "text/html" } });
-  if (!answer.ok) return place.replaceChildren();
-  place.replaceWith(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
 }

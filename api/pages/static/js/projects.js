@@ -4,11 +4,13 @@ import { patch, post, withButton } from "./lib/api.js";
 import { confirm } from "./lib/dialog.js";
 import { one, toast } from "./lib/dom.js";
 import { live } from "./lib/live.js";
+import { loadParts } from "./lib/parts.js";
 import { refresh, throttled } from "./lib/refresh.js";
 import { startUploads } from "./uploads/uploads.js";
 
 startActions();
 startUploads();
+loadParts();
 
 const page = one("#project");
 const name = page.dataset.project;
@@ -50,5 +52,5 @@ async function purge(form) {
   const agreed = await confirm("Free this room?", `It deletes: ${kinds.join(", ").replaceAll("_", " ")}. What an alias points at, and what work needs, stays.`, { action: "Delete them", danger: true });
   if (!agreed) return;
   const done = await withButton(one("[type=submit]", form), () => post(form.dataset.purge, { kinds, dry_run: false }));
-  if (done) toast("An operation deletes it.");
+  if (done) toast("An operation deletes it; what moves is above.");
 }

@@ -54,3 +54,10 @@ def test_a_renamed_project_leads_to_its_present_name(client: httpx.Client, platf
 
 def test_a_project_that_does_not_exist_is_a_problem_in_the_layout(client: httpx.Client) -> None:
     assert "There is no project" in page_of(client, "/ui/projects/nope", 404)
+
+
+def test_storage_is_a_part_that_is_loaded_later(client: httpx.Client, platform: Platform) -> None:
+    published.ready_job(platform, project="raccoons")
+    assert 'hx-get="/ui/projects/raccoons/storage"' in page_of(client, "/ui/projects/raccoons")
+    part = page_of(client, "/ui/projects/raccoons/storage")
+    assert "Prepared sets" in part and "<html" not in part
