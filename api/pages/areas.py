@@ -1,5 +1,33 @@
 """The areas of the pages, each a module with a `router`."""
 
-from api.pages import assets, datasets, events, home, images, login, matrix, models, problems, projects, thresholds
+from api.pages import (
+    assets,
+    comparisons,
+    datasets,
+    events,
+    home,
+    images,
+    login,
+    matrix,
+    models,
+    predict,
+    problems,
+    projects,
+    thresholds,
+)
 
-AREAS = (assets, problems, login, events, home, projects, datasets, images, models, matrix, thresholds)
+AREAS = (
+    assets,
+    problems,
+    login,
+    events,
+    home,
+    projects,
+    datasets,
+    images,
+    models,
+    matrix,
+    thresholds,
+    comparisons,
+    predict,
+)

@@ -1,5 +1,6 @@
 """A name of a model to the export that answers for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -86,6 +87,28 @@ def why_not_served(session: Session, project: str, number: int, *, precision: st
     except (ModelNotServable, NotFound, Gone) as error:
         return error.detail
     return None
+
+
+def served_or_why(db: Database, versions: Sequence[VersionRow], *, precision: str) -> dict[str, str | None]:
+    """By the id of each version why predictions are not answered by it; None where they are."""
+    with db.reading() as session:
+        passed = set(
+            session.execute(
+                select(ExportRow.version_id).where(
+                    ExportRow.version_id.in_([version.id for version in versions]),
+                    ExportRow.deleted_at.is_(None),
+                    ExportRow.passed,
+                    ExportRow.format.in_(SERVED_FORMATS),
+                    ExportRow.precision == precision,
+                )
+            ).scalars()
+        )
+        return {
+            version.id: None
+            if version.id in passed
+            else why_not_served(session, version.project, version.number, precision=precision)
+            for version in versions
+        }
 
 
 def _version(session: Session, name: str) -> VersionRow:

@@ -2,11 +2,12 @@
 import { make } from "./dom.js";
 
 export class Problem extends Error {
-  // `body`: RFC 9457 problem; `status` of HTTP, 0 where no answer came.
-  constructor(body, status) {
+  // `body`: RFC 9457 problem; `status` of HTTP, 0 where no answer came; `retryAfter` in seconds, null where none is said.
+  constructor(body, status, retryAfter = null) {
     super(body.detail || body.title);
     this.body = body;
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 
   get slug() {
@@ -55,7 +56,8 @@ export function newKey() {
 async function problemOf(response) {
   if (response.status === 401) signIn();
   try {
-    return new Problem(await response.json(), response.status);
+    const seconds = Number.parseFloat(response.headers.get("retry-after"));
+    return new Problem(await response.json(), response.status, Number.isFinite(seconds) ? seconds : null);
   } catch {
     const detail = `It answered ${response.status} ${response.statusText}.`;
     return new Problem({ title: "The answer of the service was not understood", detail }, response.status);

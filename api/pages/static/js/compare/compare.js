@@ -1,0 +1,72 @@
+// Two versions: the choosers, what is being computed, images one by one, an alias.
+import { call, post, put, showProblem, withButton } from "../lib/api.js";
+import { confirm } from "../lib/dialog.js";
+import { all, one, toast } from "../lib/dom.js";
+import { live } from "../lib/live.js";
+import { refresh, throttled } from "../lib/refresh.js";
+import { startViewer } from "./viewer.js";
+
+const FREEZE_WAIT = 30; // seconds
+
+const form = one("[data-choose]");
+const swap = one("[data-swap]");
+if (swap) {
+  swap.hidden = false;
+  swap.addEventListener("click", () => {
+    const { a, b } = form.elements;
+    [a.value, b.value] = [b.value, a.value];
+    form.requestSubmit();
+  });
+}
+
+follow();
+startViewer();
+document.addEventListener("click", async (event) => {
+  const freeze = event.target.closest("[data-freeze]");
+  if (freeze) await freezeTestSet(freeze);
+  const retry = event.target.closest("[data-retry]");
+  if (retry && (await withButton(retry, () => post(`/operations/${retry.dataset.retry}/retry`)))) location.reload();
+});
+document.addEventListener("submit", async (event) => {
+  const promote = event.target.closest("[data-promote]");
+  if (!promote) return;
+  event.preventDefault();
+  const { project, version } = promote.dataset;
+  const alias = promote.elements.alias.value;
+  const path = `/projects/${encodeURIComponent(project)}/aliases/${encodeURIComponent(alias)}`;
+  const place = one("[data-problem]", promote);
+  const found = await withButton(one(".primary", promote), () => put(path, { version }), { place });
+  if (!found) return;
+  promote.closest("dialog").close();
+  toast(found.warning ? `${alias} is ${found.version} now, but predictions do not follow yet: ${found.warning}` : `${alias} is ${found.version} now.`, { seconds: found.warning ? 12 : 5 });
+  await refresh("comparison");
+});
+
+// Evaluations that are being made: the page follows them, and is read again at each step.
+function follow() {
+  const box = one("#comparison");
+  const topics = box?.dataset.topics.split(",").filter(Boolean) ?? [];
+  if (!topics.length) return;
+  const update = throttled(() => refresh("comparison"), 1);
+  const stream = live(topics, { last: box.dataset.position });
+  stream.on("*", update);
+  stream.on("end", () => {
+    update();
+    // What was not there before has controls of its own: choosers of figures, images.
+    if (all("#comparison [data-pair]").length) startViewer();
+  });
+}
+
+async function freezeTestSet(button) {
+  const { freeze: job, name, project } = button.dataset;
+  const text = `Its test split becomes the test set of ${project}. What is uploaded from now on leaves those images out, and what was trained on them says so.`;
+  if (!(await confirm(`Freeze the test split of ${name}?`, text, { action: "Freeze it" }))) return;
+  button.setAttribute("aria-busy", "true");
+  try {
+    await call("PUT", `/projects/${encodeURIComponent(project)}/test-set?wait=${FREEZE_WAIT}`, { json: { job_id: job } });
+    location.reload();
+  } catch (error) {
+    button.removeAttribute("aria-busy");
+    showProblem(error);
+  }
+}
