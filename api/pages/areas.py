@@ -13,7 +13,10 @@ from api.pages import (
     predict,
     problems,
     projects,
+    runs,
+    system,
     thresholds,
+    training,
 )
 
 AREAS = (
@@ -30,4 +33,7 @@ AREAS = (
     thresholds,
     comparisons,
     predict,
+    training,
+    runs,
+    system,
 )

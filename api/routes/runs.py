@@ -11,6 +11,7 @@ from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.reading import CurrentReads, Reads
+from api.http.run_logs import last_lines, stored_log
 from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
@@ -20,12 +21,10 @@ from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.runs import commands as runs
 from core.services.runs import logs as run_logs
-from core.storage import ObjectStore, StoredObject
 from http_common.openapi import event_responses, file_responses, problem_responses
 
 router = APIRouter(prefix="/runs", tags=["training"])
 
-TAIL_BYTES = 1024**2  # ?tail= reads at most this much of the end
 MAX_ATTEMPT = 2**31 - 1  # the largest integer of the database
 TEXT = "text/plain; charset=utf-8"
 
@@ -122,13 +121,9 @@ def run_log(
     log = run_logs.find_log(platform.db, run_id, attempt=attempt)
     if log is None:
         raise errors.NotFound("There is no log yet.", run_id=run_id, attempt=attempt)
-    if log.key is None:
-        return _end_response(_last_lines(_whole_lines(log), tail), log)
-    stored = platform.store.head(log.key)
-    if stored is None:
-        raise errors.NotFound("The log is no longer stored.", run_id=run_id, attempt=log.attempt)
-    if tail is not None:
-        return _end_response(_last_lines(_end_of(platform.store, stored), tail), log)
+    stored = stored_log(platform.store, log)
+    if stored is None or tail is not None:
+        return _end_response(last_lines(platform.store, log, stored, tail), log)
     file = StoredFile(stored.key, stored.bytes, stored.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
     answer = send_stored(request, platform.store, file, cache=MAY_CHANGE)  # a retry writes another log
     answer.headers.update(_part(log, whole=True))
@@ -201,25 +196,3 @@ def _end_response(content: bytes, log: RunLogRow) -> Response:
 
 def _part(log: RunLogRow, *, whole: bool) -> dict[str, str]:
     return {"x-log-attempt": str(log.attempt), "x-log-part": "whole" if whole else "end"}
-
-
-def _whole_lines(log: RunLogRow) -> bytes:
-    """The tail without its first line where that is incomplete."""
-    cut = log.total_bytes > len(log.tail)
-    return log.tail.partition(b"\n")[2] if cut else log.tail
-
-
-def _last_lines(content: bytes, lines: int | None) -> bytes:
-    """Only \\n ends a line: a progress bar with carriage returns counts as one."""
-    if lines is None:
-        return content
-    kept = content.split(b"\n")
-    return b"\n".join(kept[-lines - (kept[-1] == b"") :])
-
-
-def _end_of(store: ObjectStore, stored: StoredObject) -> bytes:
-    if stored.bytes == 0:
-        return b""
-    start = max(stored.bytes - TAIL_BYTES, 0)
-    end = b"".join(store.open(stored.key, start=start, end=stored.bytes - 1))
-    return end.partition(b"\n")[2] if start else end  # the first line may be incomplete

@@ -17,7 +17,7 @@ from core.db.tables import RunRow
 from core.domain import errors
 from core.services.context import Platform
 from core.services.models.fine_tuning import queue_training
-from core.services.on_commit import OnCommit
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.views import get_ready_job
 from http_common.openapi import problem_responses
 from pipeline.params.catalogue import (
@@ -91,7 +91,7 @@ async def train_async(
         if replayed := idempotency.replay(meaning):
             return replayed
         on_commit = idempotency.keep(accepted_run, meaning)
-        run = await run_in_threadpool(_queue_training, request, platform, job_id, requested, on_commit)
+        run = await run_in_threadpool(queue_requested, request, platform, job_id, requested, on_commit)
     return accepted_run(await run_when_ended(request, platform.db, run, seconds=wait))
 
 
@@ -117,13 +117,14 @@ async def baseline(
         if replayed := idempotency.replay(meaning):
             return replayed
         on_commit = idempotency.keep(accepted_run, meaning)
-        run = await run_in_threadpool(_queue_baseline, request, platform, job_id, requested, on_commit)
+        run = await run_in_threadpool(queue_baseline, request, platform, job_id, requested, on_commit)
     return accepted_run(await run_when_ended(request, platform.db, run, seconds=wait))
 
 
-def _queue_training(
-    request: Request, platform: Platform, job_id: str, requested: TrainRequest, on_commit: OnCommit
+def queue_requested(
+    request: Request, platform: Platform, job_id: str, requested: TrainRequest, on_commit: OnCommit = do_nothing
 ) -> RunRow:
+    """Raises JobNotFound, Gone, JobNotReady, TrainerKindMismatch, ParamsInvalid, TrainsOnTestSet, ..."""
     job = get_ready_job(platform.db, job_id)
     kind = str(job.kind)
     trainer = requested.trainer or default_trainer(kind)
@@ -137,9 +138,10 @@ def _queue_training(
     return queue_training(platform, job_id, trainer=trainer, params=stored, leak=leak, on_commit=on_commit)
 
 
-def _queue_baseline(
-    request: Request, platform: Platform, job_id: str, requested: BaselineRequest, on_commit: OnCommit
+def queue_baseline(
+    request: Request, platform: Platform, job_id: str, requested: BaselineRequest, on_commit: OnCommit = do_nothing
 ) -> RunRow:
+    """Raises as `queue_requested`."""
     job = get_ready_job(platform.db, job_id)
     _refuse_other_kind(BASELINE, str(job.kind))
     # A baseline reads val and test only.

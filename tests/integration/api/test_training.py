@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.routes.runs import TAIL_BYTES
+from api.http.run_logs import TAIL_BYTES
 from core.db.tables import RunRow
 from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.keys import log_key

@@ -1,7 +1,8 @@
 // Buttons that call the JSON API:
 //   <button data-call="DELETE" data-path="/jobs/..." data-body='{"a": 1}'
 //           data-confirm="Delete it?" data-text="What that means." data-action="Delete" data-danger   (it asks first)
-//           data-then="reload">                    or "job": to the dataset that the answer names; or an address
+//           data-then="reload">                    or "job": to the dataset that the answer names; "run": to the run;
+//                                                  "stay": nothing; or an address
 import { call, withButton } from "./api.js";
 import { confirm } from "./dialog.js";
 
@@ -24,6 +25,8 @@ async function run({ call: method, path, body }) {
 }
 
 function follow(then, answer) {
-  if (!then || then === "reload") location.reload();
-  else location.assign(then === "job" ? `/ui/datasets/${answer.job_id}` : then);
+  if (then === "stay") return;
+  if (!then || then === "reload") return location.reload();
+  const named = { job: `/ui/datasets/${answer.job_id}`, run: `/ui/runs/${answer.run_id}` };
+  location.assign(named[then] ?? then);
 }

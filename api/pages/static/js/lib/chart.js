@@ -5,7 +5,9 @@
 //   chart.setData([[1, 2, 3], [0.9, 0.7, 0.6]]);   // as often as wanted
 //
 // `series[].dash`: e.g. [4, 3], so that colour is not the only difference. `yRange`: [low, high], null for "as the data".
-// `onCursor(index)`: the point under the pointer, or null. Without the vendor files, `lines` resolves to null.
+// `onCursor(index)`: the point under the pointer, or null. `sync`: charts of the same name share the pointer.
+// `yFormat(value)`: the text of a tick. Dragging over the chart zooms, a double click shows all again.
+// Without the vendor files, `lines` resolves to null.
 import { cssColor } from "./theme.js";
 import { make } from "./dom.js";
 
@@ -30,6 +32,7 @@ class Lines {
   #data;
   #frame = 0;
   #observer;
+  #hidden = new Set();
 
   constructor(uPlot, element, options) {
     this.#uPlot = uPlot;
@@ -47,11 +50,22 @@ class Lines {
   setData(data) {
     this.#data = data;
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#plot.setData(this.#data));
+    this.#frame = requestAnimationFrame(() => this.#update());
   }
 
   showSeries(index, visible) {
+    if (visible) this.#hidden.delete(index);
+    else this.#hidden.add(index);
     this.#plot.setSeries(index + 1, { show: visible });
+  }
+
+  // A part that somebody has zoomed into stays.
+  #update() {
+    const x = this.#plot.data[0];
+    const { min, max } = this.#plot.scales.x;
+    const zoomed = x.length > 1 && (min > x[0] || max < x[x.length - 1]);
+    this.#plot.setData(this.#data, !zoomed);
+    if (zoomed) this.#plot.redraw();
   }
 
   destroy() {
@@ -75,7 +89,7 @@ class Lines {
   }
 
   #draw() {
-    const { series, xLabel, yRange, xTime = false, onCursor, legend = false } = this.#options;
+    const { series, xLabel, yRange, xTime = false, onCursor, legend = false, sync, yFormat, xAxis = true } = this.#options;
     const axis = {
       stroke: cssColor("--muted"),
       font: FONT,
@@ -87,16 +101,17 @@ class Lines {
       width: this.#element.clientWidth || 480,
       height: this.#height,
       legend: { show: legend },
-      cursor: { points: { size: 7 }, drag: { x: true, y: false } },
+      cursor: { points: { size: 7 }, drag: { x: true, y: false }, ...(sync ? { sync: { key: sync } } : {}) },
       scales: { x: { time: xTime }, y: yRange ? { range: (_plot, low, high) => [yRange[0] ?? low, yRange[1] ?? high] } : {} },
       axes: [
-        { ...axis, label: xLabel, labelSize: xLabel ? 18 : 0, size: 28, space: 56 },
-        { ...axis, size: 52 },
+        { ...axis, label: xLabel, labelSize: xLabel ? 18 : 0, size: 28, space: 56, show: xAxis },
+        { ...axis, size: 52, ...(yFormat ? { values: (_plot, ticks) => ticks.map(yFormat) } : {}) },
       ],
       series: [
         { label: xLabel ?? "x" },
-        ...series.map((each) => ({
+        ...series.map((each, index) => ({
           label: each.label,
+          show: !this.#hidden.has(index),
           stroke: cssColor(each.color ?? "--accent"),
           width: each.width ?? 1.75,
           dash: each.dash,

@@ -1,0 +1,126 @@
+"""What the page of a run draws: its series by group, its params beside the defaults, its log as text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.domain.main_metrics import MAIN
+from core.services.runs.history import RunHistory
+from pipeline.params.catalogue import CATALOGUE, params_of
+
+# Escape sequences of terminals: colours and cursor movements (ECMA-48 CSI), titles (OSC).
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)", re.DOTALL)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_FIRST = (*MAIN, "precision", "recall")  # metrics are drawn in this order, then by name
+_STAGES = ("loading", "training", "evaluating", "packing", "storing")
+_NAMES = {"lr": "learning rate", "loss": "training", "val_loss": "validation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """`name` of the metric; `color`: the place in the palette; `dash`: the pattern of its line, by its place."""
+
+    name: str
+    label: str
+    color: int
+    dash: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    key: str
+    title: str
+    series: Sequence[Series]
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """`default`: None for a trainer that is no more. `help`: of the schema."""
+
+    name: str
+    value: Any
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`standing`: done, now, or ahead."""
+
+    name: str
+    standing: str
+
+
+def charts_of(history: RunHistory) -> list[Chart]:
+    """Metrics on val, losses, the learning rate: those that any epoch has."""
+    names = sorted({name for metrics in history.epochs.values() for name in metrics})
+    losses = [name for name in names if name.endswith("loss")]
+    rates = [name for name in names if name == "lr" or name.startswith("lr/")]
+    metrics = sorted(set(names) - set(losses) - set(rates), key=lambda name: (_place(name), name))
+    charts = [
+        Chart("metrics", "Metrics on val", [Series(name, name, at, at) for at, name in enumerate(metrics)]),
+        Chart("losses", "Losses", _loss_series(losses)),
+        Chart("rate", "Learning rate", [Series(name, _NAMES.get(name, name), at, at) for at, name in enumerate(rates)]),
+    ]
+    return [chart for chart in charts if chart.series]
+
+
+def _place(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+
+def _loss_series(names: Sequence[str]) -> list[Series]:
+    """A loss on val has the colour of the same loss in training, and a dashed line."""
+    kinds = sorted({name.removeprefix("val_") for name in names})
+    return [
+        Series(name, _NAMES.get(name, name.replace("val_", "val ")), at, int(name != kind))
+        for at, kind in enumerate(kinds)
+        for name in (kind, f"val_{kind}")
+        if name in names
+    ]
+
+
+def best_of(history: RunHistory) -> tuple[str, float, int] | None:
+    """The main metric, its best value so far, and the epoch of that. None before the first."""
+    for name in MAIN:
+        found = [(value, -number) for number, each in history.epochs.items() if (value := each.get(name)) is not None]
+        if found:
+            value, number = max(found)
+            return name, value, -number
+    return None
+
+
+def split_params(trainer: str, params: Mapping[str, Any]) -> tuple[list[Param], list[Param]]:
+    """Those that differ from the default, and the others."""
+    schema = params_of(trainer).model_json_schema()["properties"] if trainer in CATALOGUE else {}
+    changed: list[Param] = []
+    others: list[Param] = []
+    for name, value in params.items():
+        known = schema.get(name)
+        param = Param(
+            name, value, known.get("default") if known else None, known.get("description", "") if known else ""
+        )
+        is_changed = known is None or _plain(value) != _plain(param.default)
+        (changed if is_changed else others).append(param)
+    return changed, others
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def stages_of(state: str, stage: str | None) -> list[Stage]:
+    """The way of a training from the queue to its version."""
+    names = ["queued", *_STAGES]
+    if state == "succeeded":
+        return [Stage(name, "done") for name in names]
+    now = 0 if state == "queued" else names.index(stage) if stage in names else 1
+    return [Stage(name, "done" if at < now else "now" if at == now else "ahead") for at, name in enumerate(names)]
+
+
+def log_text(content: bytes) -> str:
+    """As a terminal would show it in the end: of a line with carriage returns the last state, without escapes."""
+    text = _ESCAPES.sub("", content.decode("utf-8", "replace"))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return "\n".join(_CONTROLS.sub("", line) for line in lines)
