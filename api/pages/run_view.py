@@ -46,7 +46,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`standing`: done, now, or ahead."""
+    """`standing`: done, now, ended (there), or ahead."""
 
     name: str
     standing: str
@@ -110,13 +110,18 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def stages_of(state: str, stage: str | None) -> list[Stage]:
-    """The way of a training from the queue to its version."""
+def stages_of(state: str, stage: str | None, history: RunHistory) -> list[Stage]:
+    """The way of a training from the queue to its version. `stage`: of its row, which an ended run has no more."""
     names = ["queued", *_STAGES]
     if state == "succeeded":
         return [Stage(name, "done") for name in names]
-    now = 0 if state == "queued" else names.index(stage) if stage in names else 1
-    return [Stage(name, "done" if at < now else "now" if at == now else "ahead") for at, name in enumerate(names)]
+    if state == "queued":
+        reached = "queued"
+    else:
+        reached = stage or next((step.name for step in reversed(history.steps) if step.name in names), "queued")
+    now = names.index(reached) if reached in names else 1
+    here = "now" if state in ("queued", "running", "cancelling") else "ended"
+    return [Stage(name, "done" if at < now else here if at == now else "ahead") for at, name in enumerate(names)]
 
 
 def log_text(content: bytes) -> str:

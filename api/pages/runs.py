@@ -86,7 +86,7 @@ def show_run(request: Request, platform: CurrentPlatform, run_id: str, attempt: 
         history=history,
         charts=charts_of(history),
         best=best_of(history),
-        stages=stages_of(row.state, row.stage),
+        stages=stages_of(row.state, row.stage, history),
         is_over=row.state in RUN_ENDED,
         started_at=row.started_at,
         took=((row.finished_at or clock.now()) - row.started_at).total_seconds() if row.started_at else None,

@@ -130,9 +130,9 @@ def form_of(trainer: str, values: Mapping[str, Any], errors: Mapping[str, str]) 
         for title, names in (*_GROUPS.items(), (_OTHERS, [name for name in properties if name not in placed]))
     ]
     return [
-        Group(group.title, shown)
+        Group(group.title, drawn)
         for group in groups
-        if (shown := [each for each in group.controls if (trainer, each.name) not in _HIDDEN])
+        if (drawn := [each for each in group.controls if (trainer, each.name) not in _HIDDEN])
     ]
 
 

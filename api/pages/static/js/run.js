@@ -19,8 +19,10 @@ startActions();
 await startCurves();
 const addSample = startMachine();
 const updateLog = startLog(page.dataset.run);
-setInterval(tick, 1000);
-follow();
+if (page.dataset.over === undefined) {
+  setInterval(tick, 1000);
+  follow();
+}
 
 async function startCurves() {
   if (!Figures.exist()) return;

@@ -27,7 +27,7 @@ export function startLog(run) {
       box.addEventListener(type, () => setTimeout(() => setFollowing(atEnd(box)), 100), { passive: true });
     }
   }
-  search.hidden = false;
+  search.hidden = box.hidden;
   search.addEventListener("input", () => draw());
   search.addEventListener("keydown", (event) => {
     if (event.key === "Enter") nextMark(box);
@@ -50,7 +50,7 @@ export function startLog(run) {
       const read = plain(await answer.text());
       if (read === content) return;
       content = read;
-      box.hidden = false;
+      box.hidden = search.hidden = false;
       one("#log-empty").hidden = true;
       const place = box.scrollTop;
       draw();
