@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 
 from api.dependencies import CurrentPlatform, Cursor, OfProject
 from api.pages.matrix import Chosen
+from api.pages.model_card import model_card
 from api.pages.per_class import class_table
 from api.pages.rendering import render
 from api.pages.stored_json import evaluation_json, stored_json
@@ -208,10 +209,14 @@ def suspect_labels(
 
 @router.get(f"{_VERSION}/files")
 def files_of_version(request: Request, platform: CurrentPlatform, project: OfProject, number: str) -> HTMLResponse:
-    """Artifacts, plots, params. Raises what finding the version raises."""
+    """Artifacts, plots, params, the model card. Raises what finding the version raises, Unavailable."""
     page = version_page(platform, project, number)
+    standing, _ = _bundle(platform, page)
+    bundle = standing.bundle if standing else None
+    place = f"/models/{page.row.project}/v{page.row.number}/artifacts"
+    card = model_card(platform, bundle, artifacts=place) if bundle else None
     plots = [each for each in page.version["artifacts"] if each["media_type"] == "image/png"]
-    return render(request, "models/files.html", nav="projects", page=page, tab="files", plots=plots)
+    return render(request, "models/files.html", nav="projects", page=page, tab="files", plots=plots, card=card)
 
 
 def _per_class(platform: Platform, page: VersionPage, on: str | None) -> tuple[str, Mapping[str, Mapping[str, Any]]]:

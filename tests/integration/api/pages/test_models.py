@@ -1,19 +1,23 @@
 """The pages of model versions: what they say, what their links open, hostile names, what is missing."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from core.db.tables import JobRow, VersionRow
+from core import clock
+from core.db.tables import BundleRow, JobRow, VersionRow
 from core.services.context import Platform
 from core.services.models import versions
 from core.services.models.exports import ExportChoice
+from pipeline.bundle.zip_layout import write_bundle
 from pipeline.evaluation.detection_metrics import ImageBoxes
 from pipeline.evaluation.split_predictions import SplitPredictions
 from tests.builders import answered, evaluated, published
@@ -206,3 +210,40 @@ def test_many_classes_begin_with_those_that_are_confused(platform: Platform, cli
     base = "/ui/projects/street/versions/1/confusion"
     heads = [len(re.findall(r'<th scope="col"><bdi', page_of(client, f"{base}{part}"))) for part in ("", "?part=all")]
     assert heads == [8, 81]
+
+
+def test_the_model_card_is_read_out_of_the_bundle(
+    platform: Platform, client: httpx.Client, yard: Yard, tmp_path: Path
+) -> None:
+    assert "It is written with the bundle" in page_of(client, f"{YARD}/files")
+    card = (
+        "---\nlicense: other\n---\n\n# yard/v1\n\n## Figures\n\n| a | b |\n| --- | ---: |\n| x | 0.5 |\n\n"
+        "![Matrix](images/m.png) <script>alert(1)</script> [bad](javascript:alert(1))\n"
+    )
+    files = {"LICENCES.md": b"none", "README.md": card.encode(), "best.pt": b"weights"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    write_bundle(tmp_path / "bundle.zip", [(name, tmp_path / name) for name in files])
+    export = published.export(platform, yard.version, b"onnx")
+    key, size, sha256 = published.put(platform, "bundles/yard.zip", (tmp_path / "bundle.zip").read_bytes())
+    with platform.db.transaction() as session:
+        session.add(
+            BundleRow(
+                version_id=yard.version.id,
+                export_id=export.id,
+                project_id=yard.version.project_id,
+                operation_id=export.operation_id,
+                key=key,
+                bytes=size,
+                sha256=sha256,
+                contents=[
+                    {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                    for name, content in files.items()
+                ],
+                created_at=clock.now(),
+            )
+        )
+    page = page_of(client, f"{YARD}/files")
+    assert '<td class="right">0.5</td>' in page and 'src="/models/yard/v1/artifacts/m.png"' in page
+    assert "license: other" not in page and "<script>alert" not in page and 'href="javascript' not in page
+    assert "3 files" in page_of(client, f"{YARD}/exports")
