@@ -16,7 +16,7 @@ from pipeline.index.schema import IndexedImage
 from pipeline.process.render_task import ComparedBox, ComparedPair, ComparedSide, ComparisonTask
 
 COMPARISON_VERSION = 3  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
-_BOXES_DRAWN = 300  # of one image; what differs first
+BOXES_DRAWN = 300  # of one image; what differs first
 _PATH_LENGTH = 32  # of the path that an image had
 _IMAGES: dict[ImageChange | None, str] = {
     None: "images that differ",
@@ -49,7 +49,7 @@ def comparison_task(
         before=dataset_name(before.project, before.revision),
         after=dataset_name(after.project, after.revision),
         title=f"{len(items) or 'No'}{of_all} {_IMAGES[change]}{order}",
-        pairs=tuple(_pair(item, before.classes or [], after.classes or []) for item in items),
+        pairs=tuple(compared_pair(item, before.classes or [], after.classes or []) for item in items),
     )
 
 
@@ -77,7 +77,8 @@ def _is_one_file(item: DiffItem) -> bool:
     )
 
 
-def _pair(item: DiffItem, before: Sequence[str], after: Sequence[str]) -> ComparedPair:
+def compared_pair(item: DiffItem, before: Sequence[str], after: Sequence[str]) -> ComparedPair:
+    """`before`, `after`: the classes of the two datasets. Of each side at most BOXES_DRAWN boxes."""
     old = new = None
     if item.before is not None:
         boxes = _boxes(item, before, is_after=False)
@@ -99,7 +100,7 @@ def _side(image: IndexedImage, classes: Sequence[str], boxes: Sequence[ComparedB
         height=image.height,
         split=image.split,
         label=None if image.label is None else classes[image.label],
-        boxes=tuple(boxes[:_BOXES_DRAWN]),
+        boxes=tuple(boxes[:BOXES_DRAWN]),
     )
 
 

@@ -3,7 +3,9 @@
 from api.pages import (
     assets,
     comparisons,
+    corrections,
     datasets,
+    differences,
     events,
     home,
     images,
@@ -28,6 +30,8 @@ AREAS = (
     projects,
     datasets,
     images,
+    corrections,
+    differences,
     models,
     matrix,
     thresholds,

@@ -46,7 +46,7 @@ Change = Annotated[ImageChange | None, Query(description="Only images with this 
 Count = Annotated[int, Query(ge=1, le=MAX_PAIRS, description="Number of images, each before and after.")]
 
 
-class _Diff(NamedTuple):
+class Diff(NamedTuple):
     jobs: tuple[JobRow, JobRow]
     sets: tuple[DatasetRow, DatasetRow]
     compared: ComparedDatasets
@@ -84,7 +84,7 @@ def read_dataset_diff(
     The first request for two large datasets takes some seconds, further ones some milliseconds.
     """
     position = number_of_cursor(cursor)
-    found = _diff_of(request, platform, before, after)
+    found = diff_of(request, platform, before, after)
     page = read_diff(found.compared, change=change, after=position, limit=limit)
     path = f"/dataset/diff/{before}/{after}"
     first, second = (compared_dataset(*each) for each in zip(found.jobs, found.sets, strict=True))
@@ -115,7 +115,7 @@ def download_dataset_diff(
 ) -> Response:
     """Every class, image, box, label and split that differs, one a line. Text that a spreadsheet would compute as a
     formula has a `'` in front."""
-    found = _diff_of(request, platform, before, after)
+    found = diff_of(request, platform, before, after)
     headers = {
         "content-disposition": attachment(file_name(found.names, change or "", "changes.csv")),
         "cache-control": NEVER_CHANGES,
@@ -134,7 +134,7 @@ async def plot_dataset_diff(
 ) -> Response:
     """A grid of the images that differ, those with the most changed annotations first, each before and after: added
     boxes are green, removed ones red and dashed, changed ones blue, others grey."""
-    found = await run_in_threadpool(_diff_of, request, platform, before, after)
+    found = await run_in_threadpool(diff_of, request, platform, before, after)
     drawn = f"{found.etag}-{COMPARISON_VERSION}-{found.names.replace(' ', '-')}-{change or 'all'}-{n}"
     headers = {"etag": f'"{drawn}"', "cache-control": MAY_CHANGE}  # the names of projects are drawn
     if is_known(request.headers, headers["etag"]):
@@ -149,7 +149,7 @@ async def plot_dataset_diff(
     return Response(content, headers=headers, media_type="image/png")
 
 
-def _diff_of(request: Request, platform: Platform, before: str, after: str) -> _Diff:
+def diff_of(request: Request, platform: Platform, before: str, after: str) -> Diff:
     """Raises JobNotFound, Gone, JobNotReady, ImageIndexMissing, DatasetKindMismatch, OutOfSpace, Unavailable."""
     (job, dataset), (other, other_set) = (prepared_set_of(platform.db, job_id) for job_id in (before, after))
     if job.kind != other.kind:
@@ -160,4 +160,4 @@ def _diff_of(request: Request, platform: Platform, before: str, after: str) -> _
         if its_set.index_key is None:
             refuse_without_index(platform, each, its_set)
     compared = request.app.state.image_indexes.compare(job, other, (dataset, other_set))
-    return _Diff((job, other), (dataset, other_set), compared)
+    return Diff((job, other), (dataset, other_set), compared)
