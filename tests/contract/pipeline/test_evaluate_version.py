@@ -11,6 +11,7 @@ from core.domain.errors import EvaluationKindMismatch, ExportUnsupported, NoShar
 from pipeline.__main__ import run
 from pipeline.evaluation.image_results import read_results
 from pipeline.evaluation.paired import write_paired
+from pipeline.evaluation.read_answers import read_answers_summary
 from pipeline.evaluation.read_paired import read_summary
 from pipeline.model_evaluation.run import evaluate_version
 from pipeline.process.child import Channel, RunCancelled
@@ -81,6 +82,24 @@ def test_an_export_has_figures_and_the_full_report(
     assert (paired["tied"], paired["won"], paired["lost"]) == (18, 0, 0)
     for figure in paired["figures"]:
         assert figure["first"] == figure["second"] == pytest.approx(result.metrics[figure["metric"]], abs=1e-5)
+    summary, matrix = listed_answers(tmp_path / "artifacts", result.metrics)
+    found = metrics["test"]["confusion_matrix"]
+    assert (summary["labels"], matrix, summary["images"]) == (found["labels"], found["matrix"], 18)
+    assert (summary["min_score"], summary["min_iou"]) == (found.get("min_score"), found.get("min_iou"))
+
+
+def listed_answers(artifacts: Path, metrics: dict[str, Any]) -> tuple[dict[str, Any], list[list[int]]]:
+    """The confusion matrix of the images that pages list, as the API has them listed: its labels and bounds, its cells."""
+    thresholds = artifacts.parent / "thresholds.json"
+    thresholds.write_text(json.dumps(metrics["thresholds"]))
+    files = [str(artifacts / name) for name in ("image_results.npz", "predictions.jsonl")]
+    target = artifacts.parent / "answers.sqlite"
+    assert run(["list-answers", *files, str(thresholds), "--out", str(target)]) == 0
+    summary = read_answers_summary(target)
+    matrix = [[0] * len(summary["labels"]) for _ in summary["labels"]]
+    for row, column, count in summary["cells"]:
+        matrix[row][column] = count
+    return summary, matrix
 
 
 def test_the_command_for_people_takes_an_export(
@@ -122,6 +141,9 @@ def test_classes_are_matched_by_name(kind: str, exports: dict[str, Path], tmp_pa
     }
     main = {"detection": "mAP50-95", "classification": "accuracy"}[kind]
     assert found["left_out"]["count"] > 0 and found["left_out"]["figure"] < 0.7 * found[main]
+    metrics = json.loads((tmp_path / "out" / "artifacts" / "metrics.json").read_text())
+    _, matrix = listed_answers(tmp_path / "out" / "artifacts", found)
+    assert matrix == metrics["test"]["confusion_matrix"]["matrix"]
     report = (tmp_path / "out" / "artifacts" / "report.html").read_text(encoding="utf-8")
     assert "spelt otherwise in the model" in report and "violet" in report
 
