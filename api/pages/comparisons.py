@@ -144,7 +144,7 @@ def _found(
     chosen = metric if metric in metrics else next(iter(metrics), "")
     of_class = [(row, next(each for each in row.figures if each.metric == chosen)) for row in rows]
     half = largest_change([*(paired.figures if paired else ()), *(figure for _, figure in of_class)])
-    pictures = _pictures(request, platform, compared, [image.path for image in images])
+    indexed = _indexed_images(request, platform, compared, [image.path for image in images])
     return {
         "found": found,
         "verdict": verdict_of(found),
@@ -153,7 +153,7 @@ def _found(
         "half": half,
         "figures": [(each, word_of(each), whisker_of(each, half)) for each in (paired.figures if paired else ())],
         "classes": [(row, figure, word_of(figure), whisker_of(figure, half)) for row, figure in of_class],
-        "pairs": pair_views(images, pictures, compared.dataset.classes or []),
+        "pairs": pair_views(images, indexed, compared.dataset.classes or []),
         "next_cursor": next_cursor,
         "promoted": compared.second.row,
         "datasets_of": [
@@ -163,7 +163,7 @@ def _found(
     }
 
 
-def _pictures(request: Request, platform: Platform, compared: VersionComparison, paths: list[str]) -> dict[str, Any]:
+def _indexed_images(request: Request, platform: Platform, compared: VersionComparison, paths: list[str]) -> dict[str, Any]:
     """By their paths; none where the dataset has no image index."""
     _, prepared = prepared_set_of(platform.db, compared.dataset.id)
     if prepared.index_key is None or not paths:

@@ -95,7 +95,7 @@ def test_a_small_change_is_not_called_better(client: httpx.Client, platform: Pla
     assert HOSTILE in unescape(lost) and "<img src=x" not in lost
 
 
-def test_classifiers_are_shown_by_their_labels(client: httpx.Client, platform: Platform) -> None:
+def test_classifiers_are_compared_by_their_labels(client: httpx.Client, platform: Platform) -> None:
     labels = [0] * len(PATHS)
     results = [
         classifier([1] * wrong + [0] * (len(PATHS) - wrong), labels, classes=("ball", "cube"), paths=PATHS)

@@ -15,6 +15,7 @@ from tests.builders.indexed import indexed_image, indexed_job
 from tests.builders.voc import image_bytes
 from tests.integration.api.pages.test_shell import page_of
 from tests.servers.api import problem, serving
+from tests.servers.file_host import INSIDE, file_host
 
 
 def options_of(page: str, key: str) -> dict[str, str]:
@@ -88,6 +89,18 @@ def test_a_url_is_fetched_from_hosts_that_the_operator_names_alone(
         assert ('name="url"' in page, "DARKROOM_IMAGE_HOSTS" in page) == (offered, not offered)
         for url in ("http://127.0.0.1:1/a.jpg", "https://elsewhere.example/a.jpg", "file:///etc/passwd"):
             problem(client.get("/ui/predict/image", params={"url": url}), 422, "image-url-refused")
+
+
+def test_the_page_reads_an_image_of_an_allowed_host_as_bytes_alone(platform: Platform) -> None:
+    markup = b"<script>alert(1)</script>"
+    with file_host(INSIDE) as host:
+        host.content = markup
+        names = {"image_hosts": f"{INSIDE}:{host.port}", "private_networks": INSIDE}
+        with serving(platform, **names) as client:
+            answer = client.get("/ui/predict/image", params={"url": host.url("/a.html", INSIDE)})
+    assert answer.content == markup and answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (answer.headers["content-disposition"], answer.headers["cache-control"]) == ("attachment", "no-store")
 
 
 def test_the_token_is_in_no_page(platform: Platform, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 // Two versions: the choosers, what is being computed, images one by one, an alias.
-import { call, post, put, showProblem, withButton } from "../lib/api.js";
+import { call, get, post, Problem, put, showProblem, withButton } from "../lib/api.js";
 import { confirm } from "../lib/dialog.js";
-import { all, one, toast } from "../lib/dom.js";
+import { one, toast } from "../lib/dom.js";
 import { live } from "../lib/live.js";
 import { refresh, throttled } from "../lib/refresh.js";
 import { startViewer } from "./viewer.js";
@@ -50,11 +50,7 @@ function follow() {
   const update = throttled(() => refresh("comparison"), 1);
   const stream = live(topics, { last: box.dataset.position });
   stream.on("*", update);
-  stream.on("end", () => {
-    update();
-    // What was not there before has controls of its own: choosers of figures, images.
-    if (all("#comparison [data-pair]").length) startViewer();
-  });
+  stream.onState((state) => state === "ended" && location.reload());
 }
 
 async function freezeTestSet(button) {
@@ -63,10 +59,20 @@ async function freezeTestSet(button) {
   if (!(await confirm(`Freeze the test split of ${name}?`, text, { action: "Freeze it" }))) return;
   button.setAttribute("aria-busy", "true");
   try {
-    await call("PUT", `/projects/${encodeURIComponent(project)}/test-set?wait=${FREEZE_WAIT}`, { json: { job_id: job } });
-    location.reload();
+    const path = `/projects/${encodeURIComponent(project)}/test-set?wait=${FREEZE_WAIT}`;
+    const { operation_id: operation } = await call("PUT", path, { json: { job_id: job } });
+    if (!operation) return location.reload();
+    toast("Its images are being listed: this page follows.");
+    live([operation]).onState((state) => state === "ended" && frozen(operation, button));
   } catch (error) {
     button.removeAttribute("aria-busy");
     showProblem(error);
   }
+}
+
+async function frozen(operation, button) {
+  const { problem } = await get(`/operations/${operation}`);
+  if (!problem) return location.reload();
+  button.removeAttribute("aria-busy");
+  showProblem(new Problem(problem, 0));
 }

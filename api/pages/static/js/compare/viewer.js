@@ -18,6 +18,7 @@ export function startViewer() {
     draw();
     open(one("#viewer"));
     fit();
+    if (!one("[data-curtain-field]").hidden) one("[data-curtain]").focus(); // its arrow keys move the curtain
   });
   document.addEventListener("change", (event) => event.target.closest("[data-modes], [data-truth]") && draw());
   document.addEventListener("input", (event) => event.target.matches("[data-curtain]") && cut(event.target.value));

@@ -10,7 +10,7 @@ const PROBLEMS = {
   NotAllowedError: ["The camera was not allowed", "Allow this page to use the camera: in most browsers by the sign left of the address. Then start it again."],
   NotFoundError: ["There is no camera", "This computer has none, or it is not connected. An image works without one."],
   NotReadableError: ["The camera is in use", "Another program, or another tab, has it. Close that and start it again."],
-  OverconstrainedError: ["The camera has no such picture", "Choose another camera in the browser."],
+  OverconstrainedError: ["The camera has no such resolution", "Choose another camera in the browser."],
 };
 
 export class Camera {

@@ -11,7 +11,7 @@ export class Pane {
   constructor(root) {
     this.root = root;
     this.part = (name) => one(`[data-${name}]`, root);
-    this.shown = null; // {answer, seconds, least}
+    this.current = null; // {answer, seconds, least}
     new ResizeObserver(() => this.#draw()).observe(this.part("overlay"));
     this.part("found").addEventListener("pointerover", (event) => this.#mark(event.target.closest("li")));
     this.part("found").addEventListener("pointerleave", () => this.#mark(null));
@@ -54,7 +54,7 @@ export class Pane {
 
   // `least`: boxes below that score are not drawn.
   show(answer, seconds, least) {
-    this.shown = { answer, seconds, least };
+    this.current = { answer, seconds, least };
     this.part("problem").replaceChildren();
     this.part("body").hidden = false;
     this.note("");
@@ -66,14 +66,14 @@ export class Pane {
   }
 
   filter(least) {
-    if (!this.shown) return;
-    this.shown.least = least;
+    if (!this.current) return;
+    this.current.least = least;
     this.#list();
     this.#draw();
   }
 
   clear() {
-    this.shown = null;
+    this.current = null;
     this.part("overlay").replaceChildren();
     this.part("bars").hidden = true;
     this.part("count").textContent = "";
@@ -94,8 +94,8 @@ export class Pane {
   }
 
   get boxes() {
-    const [image] = this.shown.answer.images;
-    return (image.boxes ?? []).filter((box) => box.score >= this.shown.least);
+    const [image] = this.current.answer.images;
+    return (image.boxes ?? []).filter((box) => box.score >= this.current.least);
   }
 
   #size(width, height) {
@@ -103,8 +103,8 @@ export class Pane {
   }
 
   #draw(marked = null) {
-    if (!this.shown) return;
-    const [{ width, height, labels = [] }] = this.shown.answer.images;
+    if (!this.current) return;
+    const [{ width, height, labels = [] }] = this.current.answer.images;
     drawBoxes(this.part("overlay"), { width, height, boxes: this.boxes, marked });
     drawBars(this.part("bars"), labels);
   }
@@ -115,7 +115,7 @@ export class Pane {
   }
 
   #list() {
-    const [image] = this.shown.answer.images;
+    const [image] = this.current.answer.images;
     const isDetector = !(image.labels ?? []).length;
     const rows = isDetector ? this.boxes : image.labels;
     const hidden = isDetector ? image.boxes.length - rows.length : 0;
@@ -138,7 +138,7 @@ export class Pane {
   }
 
   #facts() {
-    const { answer, seconds } = this.shown;
+    const { answer, seconds } = this.current;
     const [image] = answer.images;
     const { model } = answer;
     const [project, number] = model.name.split("/v");

@@ -34,7 +34,9 @@ export class Picker {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.querySelector("#model-a");
     if (!fresh) return;
+    const { value } = fresh;
     this.model.replaceChildren(...[...fresh.children].map((each) => document.adoptNode(each)));
+    this.model.value = value;
     this.model.dataset.kind = fresh.dataset.kind;
     this.project.value = project;
     if (samples) document.querySelector("#samples").replaceWith(document.adoptNode(page.querySelector("#samples")));

@@ -147,7 +147,7 @@ async function frame(key, blob, signal) {
 
 // After the camera is stopped, its last frame stays as an image.
 function keepFrame() {
-  if (!lastFrame) return;
+  if (!lastFrame || resumes) return;
   const item = strip.add("frame.jpg", lastFrame);
   lastFrame = null;
   select(item);

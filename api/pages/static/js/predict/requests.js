@@ -48,10 +48,10 @@ export function texts(asked, file, type, needsToken) {
   const token = needsToken ? ' \\\n  -H "Authorization: Bearer $DARKROOM_API_TOKEN"' : "";
   return {
     darkroom: parts
-      .map(({ model, rest }) => ["darkroom predict", shell(model), shell(file), ...rest.map(([name, value]) => `--${name} ${value}`), `--url ${origin}`].join(" "))
+      .map(({ model, rest }) => [`darkroom predict ${shell(model)} ${shell(file)}`, ...rest.map(([name, value]) => `--${name} ${value}`), `--url ${origin}`].join(" \\\n  "))
       .join("\n"),
     curl: parts
-      .map(({ each }) => `curl --data-binary ${shell(`@${file}`)} -H 'Content-Type: ${type}'${token} \\\n  ${shell(`${origin}/predict/image?${each}`)}`)
+      .map(({ each }) => `curl --data-binary ${shell(`@${file}`)} \\\n  -H 'Content-Type: ${type}'${token} \\\n  ${shell(`${origin}/predict/image?${each}`)}`)
       .join("\n"),
     Python: [
       "from darkroom import Client",
