@@ -62,8 +62,8 @@ export function startViewer(section, host) {
     }
   });
   const unbind = keys({
-    ArrowRight: [(event) => view.editor.arrow(event) || go(one("[data-next]", section)), "Next image; moves the selected box"],
-    ArrowLeft: [(event) => view.editor.arrow(event) || go(one("[data-previous]", section)), "Previous image; moves the selected box"],
+    ArrowRight: [(event) => view.editor.arrow(event) || go(one("[data-next]", section)), "Next image"],
+    ArrowLeft: [(event) => view.editor.arrow(event) || go(one("[data-previous]", section)), "Previous image"],
     Escape: [() => view.editor.escape() || leave(), "Close"],
     b: [() => toggleBoxes(section), "Boxes on or off"],
     e: [() => view.editor.toggle(), "Edit"],

@@ -1,4 +1,4 @@
-// Keys of a page: `keys({ "j": [next, "Next image"], "Shift+Delete": [...] })`; `?` lists them.
+// Keys of a page: `keys({ "j": [next, "Next image"], "Shift+Delete": [...] })`; `?` lists those with words.
 import { make } from "./dom.js";
 import { open } from "./dialog.js";
 
@@ -29,7 +29,7 @@ function isWriting(target) {
 }
 
 async function help() {
-  const rows = [...bound].map(([name, { label }]) =>
+  const rows = [...bound].filter(([, { label }]) => label).map(([name, { label }]) =>
     make("tr", {}, make("td", {}, make("kbd", {}, name)), make("td", {}, label)),
   );
   const dialog = make(
