@@ -163,12 +163,14 @@ def _metadata(platform: Platform, row: JobRow) -> dict[str, Any]:
 
 
 def _samples(request: Request, row: JobRow, dataset: DatasetRow) -> list[Picture]:
-    """Images from all parts of the set, in the order of their paths."""
+    """Images from all parts of the set, in the order of their paths; none where its index cannot be read now."""
     if dataset.index_key is None or not row.images:
         return []
     numbers = sorted({(2 * n + 1) * row.images // (2 * SAMPLES) for n in range(SAMPLES)})
-    found = read_numbered(_indexes(request).path_of(dataset), numbers, boxes=BOXES_DRAWN)
-    return [picture_of(row, found[number]) for number in numbers if number in found]
+    with suppress(errors.Unavailable, errors.OutOfSpace):
+        found = read_numbered(_indexes(request).path_of(dataset), numbers, boxes=BOXES_DRAWN)
+        return [picture_of(row, found[number]) for number in numbers if number in found]
+    return []
 
 
 def _exports(platform: Platform, row: JobRow) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ function follow() {
   const preparing = ["received", "preparing"].includes(page.dataset.state);
   const topics = preparing ? [page.dataset.job] : [page.dataset.job, "home"];
   const stream = live(topics, { last: preparing ? page.dataset.position : "" });
-  const update = throttled(() => refresh(preparing ? "preparing" : "moving"), preparing ? 0.6 : 2);
+  const update = throttled(() => (preparing ? refresh("preparing") : refresh("moving", "facts")), preparing ? 0.6 : 2);
   stream.on("*", (data, event) => {
     if (event.type === "begin") return;
     const { state } = data;
@@ -37,7 +37,7 @@ function follow() {
 
 // Whether a change of the lists may be about work on this dataset.
 function concerns(data) {
-  return data.all || data.runs?.length || data.operations?.length;
+  return data.all || data.projects?.includes(page.dataset.project);
 }
 
 // The link's own address answers 202 until the file is there.

@@ -1,6 +1,7 @@
 // Home: what moves, kept current; uploads.
 import { startUploads } from "./uploads/uploads.js";
 import { one } from "./lib/dom.js";
+import { keys } from "./lib/keys.js";
 import { live } from "./lib/live.js";
 import { refresh, throttled } from "./lib/refresh.js";
 
@@ -12,3 +13,8 @@ const stream = live(["home"], { last: page.dataset.position });
 stream.on("changed", update);
 
 one("[data-submits]")?.addEventListener("change", (event) => event.target.form.requestSubmit());
+
+keys({
+  "/": [() => one("[name=q]")?.focus(), "Find a project"],
+  u: [() => one("[data-upload-open]").click(), "Upload a ZIP"],
+});

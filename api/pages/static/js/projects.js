@@ -1,6 +1,6 @@
 // A project: what moves, settings, freeing room, uploads that join it.
 import { startActions } from "./lib/actions.js";
-import { patch, post, withButton } from "./lib/api.js";
+import { patch, post, put, withButton } from "./lib/api.js";
 import { confirm } from "./lib/dialog.js";
 import { one, toast } from "./lib/dom.js";
 import { live } from "./lib/live.js";
@@ -27,6 +27,10 @@ document.addEventListener("submit", async (event) => {
   } else if (form.matches("[data-purge]")) {
     event.preventDefault();
     await purge(form);
+  } else if (form.matches("[data-freeze]")) {
+    event.preventDefault();
+    const body = { job_id: form.elements.job_id.value };
+    if (await withButton(one("button", form), () => put(form.dataset.freeze, body))) update();
   }
 });
 
