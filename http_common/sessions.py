@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -22,6 +22,7 @@ _LOOKUPS = 2  # at once: guesses of cookies take no thread from others
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _PORT = re.compile(r":([0-9]{1,5})$")
 _OWN_PAGE = re.compile(r"/ui(?:[/?][^\\\x00-\x20\x7f]*)?")
+_CLIMBS = re.compile(r"/\.{1,2}(?:/|$)")  # which a browser resolves: `/ui/../jobs`
 _MAX_NEXT = 1000
 
 
@@ -79,7 +80,7 @@ def cookie_name(headers: Headers) -> str:
 
 def set_cookie(response: Response, headers: Headers, scheme: str, secret: str, *, seconds: float) -> None:
     """`scheme`: of the request. Behind a proxy that ends TLS, `Origin` says that the page is one of https."""
-    secure = "https" in (scheme, urlsplit(headers.get("origin", "")).scheme)
+    secure = "https" in (scheme, headers.get("origin", "").partition("://")[0].lower())
     response.set_cookie(
         cookie_name(headers), secret, max_age=int(seconds), path="/", secure=secure, httponly=True, samesite="strict"
     )
@@ -93,7 +94,8 @@ def own_page(path: str | None) -> str:
     """`path` where it is that of a page of the service, to which a browser may be led; else the home page."""
     given = path or ""
     own = len(given) <= _MAX_NEXT and _OWN_PAGE.fullmatch(given) and not given.startswith((SIGN_IN, SIGN_OUT))
-    return given if own else HOME
+    climbs = _CLIMBS.search(unquote(given.partition("?")[0]))
+    return given if own and not climbs else HOME
 
 
 def sign_in_first(scope: Scope, headers: Headers) -> Response | None:
@@ -102,8 +104,7 @@ def sign_in_first(scope: Scope, headers: Headers) -> Response | None:
     if path != "/" and not _OWN_PAGE.fullmatch(path):
         return None
     if headers.get("hx-request") == "true":  # a part of a page: the page as a whole goes there
-        displayed = urlsplit(headers.get("hx-current-url", ""))
-        target = _sign_in_for(f"{displayed.path}?{displayed.query}" if displayed.query else displayed.path)
+        target = _sign_in_for(_page_in(headers.get("hx-current-url", "")))
         return Response(status_code=401, headers={"hx-redirect": target, "cache-control": "no-store"})
     if "text/html" not in headers.get("accept", ""):
         return None
@@ -111,6 +112,15 @@ def sign_in_first(scope: Scope, headers: Headers) -> Response | None:
     wanted = f"{quote(path)}?{query}" if query else quote(path)
     target = _sign_in_for(wanted if scope["method"] in SAFE_METHODS else HOME)
     return RedirectResponse(target, status_code=303, headers={"cache-control": "no-store"})
+
+
+def _page_in(address: str) -> str:
+    """Its path and query; empty for what is no address."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def _sign_in_for(page: str) -> str:

@@ -9,6 +9,7 @@ from api.schemas.links import link
 from api.schemas.operations import Operation, operation_of
 from core.db.tables import OperationRow
 from http_common.problems import RETRY_SECONDS
+from http_common.sites import OTHER_SITES
 
 WAITS: dict[int | str, dict[str, Any]] = {
     202: {
@@ -24,8 +25,10 @@ WAITS: dict[int | str, dict[str, Any]] = {
 
 
 def queues_nothing(request: Request) -> bool:
-    """HEAD, and what a browser prefetches: they queue nothing."""
-    return request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", "")
+    """HEAD, what a browser prefetches, and what a page of another site embeds or links to: they queue nothing."""
+    headers = request.headers
+    is_prefetch = "prefetch" in headers.get("sec-purpose", "")
+    return request.method == "HEAD" or is_prefetch or headers.get("sec-fetch-site") in OTHER_SITES
 
 
 def waiting(operation: OperationRow | None, slug: str) -> Response:

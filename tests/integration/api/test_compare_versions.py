@@ -44,11 +44,12 @@ def test_two_versions_are_compared_on_the_frozen_test_set(platform: Platform, cl
 
     prefetch = {"sec-purpose": "prefetch;prerender"}
     paths = {"": query, "/images": query | {"outcome": "won"}, "/plot": query}
-    prefetched = [
-        client.get(f"/projects/yard/compare{path}", params=each, headers=prefetch) for path, each in paths.items()
-    ]
-    assert [each.status_code for each in prefetched] == [202, 404, 404] and prefetched[0].json()["operations"] == []
-    assert client.get("/operations").json()["items"] == [], "what a browser prefetches queues nothing"
+    for headers in (prefetch, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+        unasked = [
+            client.get(f"/projects/yard/compare{path}", params=each, headers=headers) for path, each in paths.items()
+        ]
+        assert [each.status_code for each in unasked] == [202, 404, 404] and unasked[0].json()["operations"] == []
+    assert client.get("/operations").json()["items"] == [], "nor what a page of another site embeds"
 
     waits = client.get("/projects/yard/compare", params=query)
     operations = [each["operation_id"] for each in waits.json()["operations"]]

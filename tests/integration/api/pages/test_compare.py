@@ -125,8 +125,9 @@ def test_nothing_is_queued_until_two_versions_are_named_and_the_page_follows_wha
 
     page = page_of(client, base)
     assert "Not compared yet" in page and re.findall(r'<option value="(v\d)" selected', page) == ["v1", "v3"]
-    prefetched = client.get(f"{base}?a=v1&b=v2", headers={"accept": "text/html", "sec-purpose": "prefetch"})
-    assert "Not compared yet" in prefetched.text
+    for other in ({"sec-purpose": "prefetch"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+        answer = client.get(f"{base}?a=v1&b=v2", headers={"accept": "text/html"} | other)
+        assert "Not compared yet" in answer.text and "data-compare" in answer.text
     assert client.get("/operations").json()["items"] == []
 
     page = page_of(client, f"{base}?a=%40production&b=v2")

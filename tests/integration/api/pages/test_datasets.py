@@ -67,6 +67,12 @@ def test_a_dataset_without_an_index_and_with_little_metadata_has_its_page(
     )
 
 
+def test_charts_of_no_image_are_empty(client: httpx.Client, platform: Platform) -> None:
+    job = indexed.indexed_job(platform, {}, classes=())
+    assert "Resolutions" in page_of(client, f"/ui/datasets/{job.id}/charts")
+    assert page_of(client, f"/ui/datasets/{job.id}") and "No images" in page_of(client, f"/ui/datasets/{job.id}/images")
+
+
 def test_findings_are_grouped_filtered_and_paged(client: httpx.Client, platform: Platform) -> None:
     findings = [("box-tiny", "a.jpg")] * 35 + [("image-duplicate", "a.jpg")]
     job = indexed.indexed_job(platform, {indexed.indexed_image("a.jpg"): b"1"}, findings=findings)

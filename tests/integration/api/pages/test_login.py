@@ -72,6 +72,9 @@ def test_programs_get_a_problem_and_parts_of_pages_a_header(browser: httpx.Clien
     assert (
         answer.status_code == 401 and answer.headers["hx-redirect"] == "/ui/login?next=%2Fui%2Fruns%2Frun_1%3Ftab%3Dlog"
     )
+    for nowhere in ("http://[", "javascript:alert(1)", "//evil.example/jobs"):
+        answer = browser.get("/ui/", headers={"hx-request": "true", "hx-current-url": nowhere})
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/ui/login")
     assert browser.get("/").headers["location"] == "/ui/login"
     assert browser.post("/ui/logout", headers=own(browser)).headers["location"] == "/ui/login"
 
@@ -163,6 +166,9 @@ HOSTILE_NEXT = [
     "/jobs",
     "/uix",
     "/ui/\r\nx: y",
+    "/ui/../jobs",
+    "/ui/a/%2e%2E/../..//evil.example",
+    "/ui/./login",
 ]
 
 
