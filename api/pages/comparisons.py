@@ -30,6 +30,7 @@ from core.services.views import prepared_set_of
 from http_common.problems import problem_of
 from pipeline.evaluation.read_paired import read_outcome, read_summary
 from pipeline.index.read import read_named
+from pipeline.index.schema import IndexedImage
 
 router = APIRouter(prefix="/ui/projects", include_in_schema=False)
 
@@ -163,7 +164,9 @@ def _found(
     }
 
 
-def _indexed_images(request: Request, platform: Platform, compared: VersionComparison, paths: list[str]) -> dict[str, Any]:
+def _indexed_images(
+    request: Request, platform: Platform, compared: VersionComparison, paths: list[str]
+) -> dict[str, IndexedImage]:
     """By their paths; none where the dataset has no image index."""
     _, prepared = prepared_set_of(platform.db, compared.dataset.id)
     if prepared.index_key is None or not paths:

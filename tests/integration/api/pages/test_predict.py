@@ -92,12 +92,12 @@ def test_a_url_is_fetched_from_hosts_that_the_operator_names_alone(
 
 
 def test_the_page_reads_an_image_of_an_allowed_host_as_bytes_alone(platform: Platform) -> None:
-    markup = b"<script>alert(1)</script>"
+    markup = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
     with file_host(INSIDE) as host:
-        host.content = markup
+        host.content, host.headers = markup, {"Content-Type": "image/svg+xml"}
         names = {"image_hosts": f"{INSIDE}:{host.port}", "private_networks": INSIDE}
         with serving(platform, **names) as client:
-            answer = client.get("/ui/predict/image", params={"url": host.url("/a.html", INSIDE)})
+            answer = client.get("/ui/predict/image", params={"url": host.url("/a.svg", INSIDE)})
     assert answer.content == markup and answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert (answer.headers["content-disposition"], answer.headers["cache-control"]) == ("attachment", "no-store")
