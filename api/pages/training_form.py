@@ -111,8 +111,8 @@ class Group:
         return sum(control.is_changed for control in self.controls)
 
     @property
-    def has_errors(self) -> bool:
-        return any(control.error for control in self.controls)
+    def errors(self) -> int:
+        return sum(bool(control.error) for control in self.controls)
 
 
 def form_of(trainer: str, values: Mapping[str, Any], errors: Mapping[str, str]) -> list[Group]:

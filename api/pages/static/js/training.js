@@ -2,7 +2,7 @@
 // Without script the form itself is sent, and the server answers with the same page.
 import { startActions } from "./lib/actions.js";
 import { call, clearProblem, newKey, showProblem } from "./lib/api.js";
-import { all, duration, one } from "./lib/dom.js";
+import { all, duration, make, one } from "./lib/dom.js";
 
 const LEAK = "trains-on-test-set";
 const form = one("#train-form");
@@ -16,6 +16,7 @@ let key = newKey(); // the same for a repeated click: one run
 startActions();
 form.addEventListener("submit", send);
 form.addEventListener("input", update);
+form.addEventListener("input", forgive);
 for (const link of all("[data-start]")) {
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -46,10 +47,25 @@ async function send(event) {
     button.removeAttribute("aria-busy");
     if (error.slug === LEAK) return form.submit(); // the server draws what leaks, and the choice
     showProblem(error, { form });
-    const wrong = one("[aria-invalid]", form);
-    wrong?.closest("details")?.setAttribute("open", "");
-    wrong?.focus();
+    const wrong = all("[aria-invalid]", form);
+    for (const control of wrong) control.closest("details")?.setAttribute("open", "");
+    // Beside its field each says what is wrong: the card would say it again.
+    if (wrong.length && wrong.length === error.body.errors?.length) one("#notices").replaceChildren(summary(wrong.length));
+    wrong[0]?.focus();
   }
+}
+
+function summary(count) {
+  const words = count === 1 ? "One value is not valid." : `${count} values are not valid.`;
+  return make("p", { class: "notice warning", role: "alert" }, `${words} What is wrong is written below each.`);
+}
+
+// What was wrong may be right by now: the service says so when it is sent again.
+function forgive({ target }) {
+  target.removeAttribute("aria-invalid");
+  target.closest(".param")?.classList.remove("invalid");
+  const message = one(`[data-error-of="${CSS.escape(target.id)}"]`, form);
+  if (message) message.hidden = true;
 }
 
 // As `params_from` of the server: those that differ from the defaults. What is no number is sent as text and refused by name.

@@ -39,6 +39,7 @@ export async function call(method, path, { json, body, headers = {}, key, signal
   }
   if (!response.ok) throw await problemOf(response);
   if (raw) return response;
+  if (response.status === 204) return null;
   return response.headers.get("content-type")?.includes("json") ? response.json() : null;
 }
 

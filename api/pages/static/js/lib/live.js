@@ -10,7 +10,7 @@
 const FIRST_DELAY_MS = 1000;
 const MOST_DELAY_MS = 30_000;
 // A browser hands over only events of types that are listened to.
-const TYPES = ["message", "state", "stage", "progress", "epoch", "checkpoint", "note", "system", "begin", "changed", "end"];
+const TYPES = ["message", "state", "stop", "stage", "progress", "epoch", "checkpoint", "note", "system", "begin", "changed", "end"];
 
 // `last`: the position that the page was rendered at; the stream begins with what came after it.
 export function live(topics, { last = "" } = {}) {

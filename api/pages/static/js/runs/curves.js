@@ -45,6 +45,7 @@ export class Figures {
     this.#epochs.splice(at, 0, epoch);
     this.#values.splice(at, 0, values);
     this.#table.tBodies[0].insertBefore(row, this.#table.tBodies[0].rows[at] ?? null);
+    one("#figures-count").textContent = this.#epochs.length.toLocaleString("en");
     return true;
   }
 

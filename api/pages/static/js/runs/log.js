@@ -1,5 +1,6 @@
 // The log of a run: read again as it grows, followed to its end or held still, searched.
 import { all, make, one } from "../lib/dom.js";
+import { refresh } from "../lib/refresh.js";
 
 const LINES = 1000;
 const MOST_MARKS = 500;
@@ -41,17 +42,24 @@ export function startLog(run) {
     else if (!wanted) for (const each of all("mark", box)) each.replaceWith(each.textContent);
   }
 
+  // Before it has a log, a request for it would be answered with 404.
+  async function begin() {
+    await refresh("log", "log-empty");
+    content = box.textContent;
+    search.hidden = box.hidden;
+    toEnd();
+  }
+
   return async function update() {
     if (running || box.dataset.attempt) return; // the log of an earlier attempt does not grow
     running = true;
     try {
+      if (box.hidden) return await begin();
       const answer = await fetch(`/runs/${run}/log?tail=${LINES}`, { credentials: "same-origin" });
       if (!answer.ok) return;
       const read = plain(await answer.text());
       if (read === content) return;
       content = read;
-      box.hidden = search.hidden = false;
-      one("#log-empty").hidden = true;
       const place = box.scrollTop;
       draw();
       if (!search.value.trim()) box.textContent = content;
