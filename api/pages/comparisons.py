@@ -11,7 +11,7 @@ from api.http.page_stream import position_in
 from api.images.paired import paired_file
 from api.images.selection import cursor_of_number, number_of_cursor
 from api.pages.comparison_view import largest_change, pair_views, verdict_of, whisker_of, word_of
-from api.pages.pictures import BOXES_DRAWN
+from api.pages.drawn_images import BOXES_DRAWN
 from api.pages.rendering import render
 from api.pages.work_items import operation_item
 from api.schemas.comparisons import Outcome, compared_image, comparison_of

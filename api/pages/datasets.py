@@ -11,8 +11,8 @@ from api.dependencies import CurrentPlatform, Cursor
 from api.http.page_stream import position_in
 from api.images.index_cache import IndexCache
 from api.pages.dataset_frame import dataset_frame
+from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.findings_view import PREVIEWED, found_groups, places_of
-from api.pages.pictures import BOXES_DRAWN, Picture, picture_of
 from api.pages.rendering import render
 from api.pages.upload_form import extension_form
 from api.pages.work_items import MADE_FIRST, STEPS, job_item, work_items
@@ -162,14 +162,14 @@ def _metadata(platform: Platform, row: JobRow) -> dict[str, Any]:
     return found
 
 
-def _samples(request: Request, row: JobRow, dataset: DatasetRow) -> list[Picture]:
+def _samples(request: Request, row: JobRow, dataset: DatasetRow) -> list[DrawnImage]:
     """Images from all parts of the set, in the order of their paths; none where its index cannot be read now."""
     if dataset.index_key is None or not row.images:
         return []
     numbers = sorted({(2 * n + 1) * row.images // (2 * SAMPLES) for n in range(SAMPLES)})
     with suppress(errors.Unavailable, errors.OutOfSpace):
         found = read_numbered(_indexes(request).path_of(dataset), numbers, boxes=BOXES_DRAWN)
-        return [picture_of(row, found[number]) for number in numbers if number in found]
+        return [drawn_image(row, found[number]) for number in numbers if number in found]
     return []
 
 

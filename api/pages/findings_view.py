@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.pages.pictures import BOXES_DRAWN, Picture, marked, other_image, paths_of, picture_of
+from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image, marked, other_image, paths_of
 from core.db.tables import FindingRow, JobRow
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.index.read import read_named
@@ -30,8 +30,8 @@ class FindingPlace:
     """`other`: the image that it is compared with."""
 
     finding: FindingRow
-    picture: Picture | None
-    other: Picture | None
+    drawn: DrawnImage | None
+    other: DrawnImage | None
 
 
 def found_groups(job: JobRow, *, severity: str | None = None, code: str | None = None) -> list[FindingGroup]:
@@ -58,20 +58,22 @@ def places_of(
 ) -> dict[str, list[FindingPlace]]:
     """By code. `index_path` is called where a finding names an image."""
     every = [finding for rows in findings.values() for finding in rows]
-    pictures = _pictures(every, job, index_path)
-    return {code: [_place(finding, pictures) for finding in rows] for code, rows in findings.items()}
+    images = _images(every, job, index_path)
+    return {code: [_place(finding, images) for finding in rows] for code, rows in findings.items()}
 
 
-def _place(finding: FindingRow, pictures: Mapping[str, Picture]) -> FindingPlace:
-    picture = pictures.get(finding.image or "")
-    other = pictures.get(other_image(finding) or "")
-    return FindingPlace(finding, marked(picture, finding) if picture else None, other)
+def _place(finding: FindingRow, images: Mapping[str, DrawnImage]) -> FindingPlace:
+    drawn = images.get(finding.image or "")
+    other = images.get(other_image(finding) or "")
+    return FindingPlace(finding, marked(drawn, finding) if drawn else None, other)
 
 
-def _pictures(findings: Sequence[FindingRow], job: JobRow, index_path: Callable[[], Path | None]) -> dict[str, Picture]:
+def _images(
+    findings: Sequence[FindingRow], job: JobRow, index_path: Callable[[], Path | None]
+) -> dict[str, DrawnImage]:
     paths = paths_of(findings)
     file = index_path() if paths else None
     if file is None:
         return {}
     named = read_named(file, paths, boxes=BOXES_DRAWN)
-    return {path: picture_of(job, image) for path, image in named.items()}
+    return {path: drawn_image(job, image) for path, image in named.items()}

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from api.dependencies import CurrentPlatform
+from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.model_choice import ModelChoice, model_choice, offered_projects
-from api.pages.pictures import BOXES_DRAWN, Picture, picture_of
 from api.pages.rendering import render
 from core.domain.errors import Gone, ImageUrlRefused, JobNotReady, NotFound, OutOfSpace, Unavailable
 from core.services.context import Platform
@@ -78,7 +78,7 @@ async def fetched_image(platform: CurrentPlatform, url: Annotated[str, Query(max
     return Response(content, headers=headers, media_type="application/octet-stream")
 
 
-def _samples(request: Request, platform: Platform, choice: ModelChoice) -> tuple[str | None, str, list[Picture]]:
+def _samples(request: Request, platform: Platform, choice: ModelChoice) -> tuple[str | None, str, list[DrawnImage]]:
     """The id of the job, the split, images of it: of the frozen test set, else of what the version was trained on."""
     frozen = find_test_set(platform.db, choice.row.project_id)
     job_id = frozen.job_id if frozen else choice.row.job_id
@@ -92,5 +92,5 @@ def _samples(request: Request, platform: Platform, choice: ModelChoice) -> tuple
             for split in _SAMPLED:
                 page = read_page(index, Selection(split=split), after=None, limit=SAMPLES, boxes=BOXES_DRAWN)
                 if page.images:
-                    return job_id, split, [picture_of(job, image) for image in page.images]
+                    return job_id, split, [drawn_image(job, image) for image in page.images]
     return None, "", []

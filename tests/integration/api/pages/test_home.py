@@ -11,7 +11,7 @@ from tests.builders import indexed, rows
 from tests.integration.api.pages.test_shell import page_of
 
 
-def test_the_first_visit_shows_what_a_zip_may_look_like(client: httpx.Client) -> None:
+def test_the_first_visit_has_an_example_of_each_format(client: httpx.Client) -> None:
     page = page_of(client, "/ui/")
     assert "Pascal VOC" in page and "Folders of classes" in page and "labels/train/dog-1.txt" in page
     assert "make demo" in page and "data-upload-open" in page and 'id="upload-dialog"' in page

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.pages.pictures import DrawnBox, box_of
+from api.pages.drawn_images import DrawnBox, box_of
 from core.domain.findings import Finding
 from pipeline.dataset.boxes import Frame, check_box
 from pipeline.dataset.model import RawBox

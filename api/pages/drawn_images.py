@@ -31,7 +31,7 @@ class DrawnBox:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DrawnImage:
     """`marked`: what a finding is about, also beyond the image. `is_small`: hardly visible without a ring."""
 
     sha256: str
@@ -47,9 +47,9 @@ class Picture:
     is_small: bool = False
 
 
-def picture_of(job: JobRow, image: IndexedImage) -> Picture:
+def drawn_image(job: JobRow, image: IndexedImage) -> DrawnImage:
     classes = job.classes or []
-    return Picture(
+    return DrawnImage(
         sha256=image.sha256,
         path=image.path,
         width=image.width,
@@ -67,13 +67,13 @@ def _drawn(box: Box, classes: Sequence[str]) -> DrawnBox:
     return DrawnBox(x, y, right - x, bottom - y, box.class_id, classes[box.class_id])
 
 
-def marked(picture: Picture, finding: FindingRow) -> Picture:
+def marked(drawn: DrawnImage, finding: FindingRow) -> DrawnImage:
     """With the box that the finding is about, where its detail names one."""
-    box = box_of(finding.code, finding.detail, picture.width, picture.height)
+    box = box_of(finding.code, finding.detail, drawn.width, drawn.height)
     if box is None:
-        return picture
-    is_small = min(box.width / picture.width, box.height / picture.height) < 0.04
-    return replace(picture, marked=box, is_small=is_small)
+        return drawn
+    is_small = min(box.width / drawn.width, box.height / drawn.height) < 0.04
+    return replace(drawn, marked=box, is_small=is_small)
 
 
 def box_of(code: str, detail: str, width: int, height: int) -> DrawnBox | None:
