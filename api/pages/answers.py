@@ -1,11 +1,12 @@
 """Images of an evaluation with what the model answered, for the pages that list them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request
+from markupsafe import Markup, escape
 
 from api.images.answers import answers_file
 from core.db.tables import EvaluationRow
@@ -17,6 +18,9 @@ from pipeline.evaluation.read_answers import AnswersPage
 from pipeline.index.read import find_paths
 
 _MOST_DRAWN = 120  # boxes of an image: more hide it
+_CROWDED = 10  # boxes: of more, right ones have no names, and names are smaller
+_LABEL_LENGTH = 18
+_SIGNS = {"right": "✓", "false": "✗", "missed": "–"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,22 @@ class Tile:
     content: Mapping[str, Any]
     why: str
     href: str
+
+    def drawn(self, *, least: float | None = None, about: Collection[int] | None = None) -> Markup:
+        """The boxes as elements of an SVG whose units are pixels of the image.
+
+        `least`: boxes up to this score are hidden until a script shows them. `about`: boxes of other classes are faint.
+        """
+        crowded = len(self.boxes) > _CROWDED
+        size = (0.14 if crowded else 0.19) * max(self.width / 4, self.height / 3)  # of the text, as a tile shows it
+        names_right = not crowded or about is not None
+        parts = []
+        for box in self.boxes:
+            faint = about is not None and box.index not in about
+            named = not faint and box.outcome != "met" and (names_right or box.outcome != "right")
+            text = _text(box, size, self.height) if named else ""
+            parts.append(_group(box, text, hidden=_is_up_to(box.score, least), faint=faint))
+        return Markup("".join(parts))  # noqa: S704 - of numbers, and of labels that are escaped
 
 
 class Answers:
@@ -83,6 +103,29 @@ class Answers:
                 )
             )
         return tiles
+
+
+def _is_up_to(score: float | None, least: float | None) -> bool:
+    return score is not None and least is not None and score <= least
+
+
+def _group(box: TileBox, text: str, *, hidden: bool, faint: bool) -> str:
+    place = f'x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" vector-effect="non-scaling-stroke"/>'
+    score = "" if box.score is None else f' data-score="{box.score}"'
+    about = f'data-partner="{box.partner}" data-class="{box.index}"{score}'
+    visible = ' visibility="hidden"' if hidden else ""
+    rectangles = f'<rect class="under" {place}<rect class="line" {place}'
+    return f'<g class="box {box.outcome}{" faint" if faint else ""}" {about}{visible}>{rectangles}{text}</g>'
+
+
+def _text(box: TileBox, size: float, height: float) -> str:
+    """Above a predicted box, below a true one; within the image."""
+    is_true = box.score is None
+    y = min(box.y + box.height + size, height - size / 4) if is_true else max(box.y - size / 4, size)
+    label = box.label if len(box.label) <= _LABEL_LENGTH else f"{box.label[: _LABEL_LENGTH - 1]}…"
+    words = f"{_SIGNS[box.outcome]} {label}" + ("" if is_true else f" {box.score:.2f}")
+    look = f'font-size="{size:.1f}" stroke-width="{size / 4:.1f}"'
+    return f'<text x="{box.x + size / 4:.1f}" y="{y:.1f}" {look}>{escape(words)}</text>'
 
 
 def answers_path(request: Request, platform: Platform, evaluation: EvaluationRow) -> Any:

@@ -17,6 +17,7 @@ from api.pages.version_page import VersionPage, version_page
 from api.routes.exports import PLOTTED, read_exports
 from api.schemas.evaluation_matrix import matrix_of
 from api.schemas.evaluations import Split
+from api.schemas.exports import Export
 from api.schemas.models import Alias, alias_of_project
 from api.schemas.operations import Operation, operation_of
 from core.domain.errors import BundleFailed, BundleWithoutOnnx, DarkroomError
@@ -27,7 +28,7 @@ from core.services.jobs.commands import list_jobs
 from core.services.models import versions
 from core.services.models.bundles import Standing, find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
-from core.services.models.served import why_not_served
+from core.services.models.served import SERVED_FORMATS
 from core.services.models.versions import find_artifact
 from core.services.operations.commands import list_operations
 from core.services.operations.kinds import EVALUATE
@@ -122,8 +123,7 @@ def read_version(
         source=source,
         table=class_table(page.kind, per_class, sort) if per_class else None,
         aliases=moves,
-        not_served=_not_served(platform, page),
-        datasets=_datasets(platform, page),
+        is_served=_is_served(platform, exports.items),
     )
 
 
@@ -259,10 +259,10 @@ def _was(alias: Alias, number: int) -> bool:
     return any(move.version == f"v{number}" for move in alias.history)
 
 
-def _not_served(platform: Platform, page: VersionPage) -> str | None:
+def _is_served(platform: Platform, exports: Sequence[Export]) -> bool:
+    """Whether predictions can be answered by one of them, as `find_served` chooses."""
     precision = platform.settings.serving_precision
-    with platform.db.reading() as session:
-        return why_not_served(session, page.row.project, page.row.number, precision=precision)
+    return any(each.passed and each.format in SERVED_FORMATS and each.precision == precision for each in exports)
 
 
 def _datasets(platform: Platform, page: VersionPage) -> list[dict[str, Any]]:

@@ -82,8 +82,7 @@ def version_page(platform: Platform, project: str, number: str) -> VersionPage:
     (overview,) = version_overviews(db, [row])
     version = json.loads(version_json(overview, mlflow_link=platform.settings.mlflow_link))
     dataset = get_job(db, row.job_id, allow_deleted=True) if row.job_id else None
-    name = version_name(row.project, row.number)
-    rows = list_evaluations(db, cursor=None, limit=EVALUATIONS, version=name).items
+    rows = list_evaluations(db, cursor=None, limit=EVALUATIONS, version_id=row.id).items
     others = list_versions(db, cursor=None, limit=OTHERS + 1, ref=row.project, whole=False).items
     return VersionPage(
         row=row,

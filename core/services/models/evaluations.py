@@ -156,15 +156,18 @@ def list_evaluations(
     limit: int,
     project: str | None = None,
     version: str | None = None,
+    version_id: str | None = None,
     export: str | None = None,
     job_id: str | None = None,
     split: str | None = None,
 ) -> Page[EvaluationRow]:
-    """Newest first. `project` is that of the version, whose `v3` is meant. `job_id`: of the dataset, or `raccoons/d2`.
+    """Newest first. `project` is that of the version, whose `v3` is meant; `version_id` is not looked up. `job_id`: of
+    the dataset, or `raccoons/d2`.
 
     Raises what finding any of them raises."""
     statement = select(EvaluationRow).where(EvaluationRow.deleted_at.is_(None))
-    for column, wanted in ((EvaluationRow.export_id, export), (EvaluationRow.split, split)):
+    own = ((EvaluationRow.version_id, version_id), (EvaluationRow.export_id, export), (EvaluationRow.split, split))
+    for column, wanted in own:
         if wanted:
             statement = statement.where(column == wanted)
     with db.reading() as session:

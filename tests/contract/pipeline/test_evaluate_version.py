@@ -89,7 +89,7 @@ def test_an_export_has_figures_and_the_full_report(
 
 
 def listed_answers(artifacts: Path, metrics: dict[str, Any]) -> tuple[dict[str, Any], list[list[int]]]:
-    """The confusion matrix of the images that pages list, as the API has them listed: its labels and bounds, its cells."""
+    """Of the images as the API has them listed for pages: the summary, and the confusion matrix of its cells."""
     thresholds = artifacts.parent / "thresholds.json"
     thresholds.write_text(json.dumps(metrics["thresholds"]))
     files = [str(artifacts / name) for name in ("image_results.npz", "predictions.jsonl")]
