@@ -3,8 +3,7 @@
 import gc
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,14 @@ import core.db
 from core.db.migrate import upgrade
 from core.domain.limits import MIB
 from core.settings import Settings
-from tests.servers import ServerMissing, mlflow, postgres, s3, valkey
+from tests.servers import mlflow, needed, postgres, s3, valkey
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("darkroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("darkroom")
 
 HERE = Path(__file__).parent
-FOLDERS = ("unit", "contract", "integration", "e2e")
+FOLDERS = ("unit", "contract", "integration", "browser", "e2e")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,22 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
         if folder in FOLDERS:
             item.add_marker(folder)
-
-
-@contextmanager
-def _needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
-    """Starts a server. Where there is none the test is skipped with how to get one; under CI=true it fails."""
-    try:
-        starting = server()
-        value = starting.__enter__()
-    except ServerMissing as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    try:
-        yield value
-    finally:
-        starting.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,32 +97,32 @@ def _only_these_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A server; its user may create databases."""
-    with _needed(postgres.postgres) as url:
+    with needed(postgres.postgres) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
-    with _needed(valkey.valkey) as url:
+    with needed(valkey.valkey) as url:
         yield url
 
 
 @pytest.fixture
 def private_valkey() -> Iterator[valkey.Valkey]:
     """A broker of the test's own, to kill and start again."""
-    with _needed(valkey.private_valkey) as server:
+    with needed(valkey.private_valkey) as server:
         yield server
 
 
 @pytest.fixture
 def private_postgres() -> Iterator[postgres.Postgres]:
-    with _needed(postgres.private_postgres) as server:
+    with needed(postgres.private_postgres) as server:
         yield server
 
 
 @pytest.fixture
 def private_s3() -> Iterator[s3.S3]:
-    with _needed(s3.private_s3) as server:
+    with needed(s3.private_s3) as server:
         yield server
 
 
@@ -149,7 +132,7 @@ def s3_server() -> Iterator[dict[str, Any]]:
     import boto3
 
     shared = boto3.session.Session()
-    with _needed(s3.s3) as settings, pytest.MonkeyPatch.context() as patch:
+    with needed(s3.s3) as settings, pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3.session, "Session", lambda: shared)
         yield settings
 
@@ -157,7 +140,7 @@ def s3_server() -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def mlflow_url() -> Iterator[str]:
     """A tracking server."""
-    with _needed(mlflow.mlflow) as url:
+    with needed(mlflow.mlflow) as url:
         yield url
 
 

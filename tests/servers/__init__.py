@@ -3,10 +3,15 @@
 A server that already listens on a default port is never used: it may hold real data.
 """
 
+import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.waiting import wait_until
 
@@ -15,6 +20,22 @@ START_SECONDS = 30.0  # PostgreSQL and Valkey need under 1, Swift 3 on a busy ma
 
 class ServerMissing(Exception):
     """No variable names such a server and none could be started; the text says how to get one."""
+
+
+@contextmanager
+def needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """Starts a server. Where there is none the test is skipped with how to get one; under CI=true it fails."""
+    try:
+        starting = server()
+        value = starting.__enter__()
+    except ServerMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    try:
+        yield value
+    finally:
+        starting.__exit__(None, None, None)
 
 
 def free_port() -> int:
