@@ -1,17 +1,20 @@
 """The pages, from the router: one that is added is looked at without a line in a test."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fastapi.routing import APIRoute
 
 from api.pages.areas import AREAS
 
-# Answers of the router that are no pages.
-NO_PAGES = ("/ui/assets/{digest}/{name:path}", "/ui/events", "/ui/login")
+# Answers of the router that are no pages, or parts of one that a script fetches.
+NO_PAGES = (
+    *("/ui/assets/{digest}/{name:path}", "/ui/events", "/ui/login"),
+    *("/ui/datasets/{job_id}/cover", "/ui/datasets/{job_id}/charts"),
+)
 # What a page shows by its query, beside what it shows without one.
 QUERIES: Mapping[str, tuple[str, ...]] = {
-    "/ui/": ("implicit=true", "q=nothing-has-this-name"),
+    "/ui/": ("implicit=true", "q=none-is-called-so"),
     "/ui/datasets/{job_id}/images": ("sort=-boxes&split=train",),
 }
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -25,9 +28,17 @@ def templates() -> Iterator[str]:
                 yield route.path
 
 
-def addresses(examples: Mapping[str, str]) -> Iterator[str]:
-    """Each page, with `examples` for its parameters, and with each of QUERIES. Raises KeyError for a new parameter."""
+def addresses(examples: Mapping[str, str], more: Iterable[tuple[str, Mapping[str, str]]] = ()) -> Iterator[str]:
+    """Each page with `examples` for its parameters, with each of QUERIES, and with each of `more` that is its own.
+
+    Raises KeyError for a parameter that no page had before.
+    """
     for template in templates():
-        address = PARAMETER.sub(lambda found: examples[found[1]], template)
+        address = _filled(template, examples)
         yield address
         yield from (f"{address}?{query}" for query in QUERIES.get(template, ()))
+        yield from (_filled(template, values) for of, values in more if of == template)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return PARAMETER.sub(lambda found: values[found[1]], template)

@@ -1,7 +1,4 @@
-"""A service with something of everything to look at: datasets that are ready, rejected and extended, runs, versions.
-
-The API runs in this process; `prepare` is the real worker, the others' children only pretend to work.
-"""
+"""A service with something of everything to look at: datasets, rejected and ready, runs in several states, versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,78 +7,95 @@ from pathlib import Path
 from typing import Any
 
 from core.db.migrate import upgrade
+from core.db.tables import RunRow
+from core.services.context import Platform, open_platform
+from core.services.models.versions import set_alias
+from core.services.runs.logs import note_log_tail
+from core.services.work.endings import fail_attempt
+from core.services.work.leases import report_progress
+from core.domain.errors import WeightsUnavailable
+from core.settings import Settings
 from darkroom import Client
-from darkroom.schemas import Dataset
 from deploy.local.scenes import write_archive
+from tests.builders import published, rows
+from tests.builders.prepared import prepared_job
 from tests.builders.voc import FAULTS, Files, voc_files, zip_files
 from tests.servers.api import serving
-from tests.servers.workers import Stack, stack
 
 PROJECT = "shapes"
-EPOCHS = 3
+EPOCHS = 6
 
 
 @dataclass
 class Service:
-    """`examples`: a value for each parameter in the addresses of pages."""
+    """`examples`: a value for each parameter in the addresses of pages. `more`: other states of pages, each with its values."""
 
     url: str
-    line: Stack
+    platform: Platform
     client: Client
-    folder: Path
     examples: dict[str, str] = field(default_factory=dict)
-
-    def train(self, dataset: Dataset, **params: Any) -> str:
-        """The id of a run, which pretends."""
-        chosen = {"model": "yolov8n", "epochs": EPOCHS, "pretrained": "never", **params}
-        return self.client.runs.train(dataset, trainer="yolo", params=chosen).run_id
+    more: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Service]:
-    """Empty, with its workers."""
+def service(folder: Path, **settings: Any) -> Iterator[Service]:
+    """Empty, without workers."""
     url = f"sqlite:///{folder / 'darkroom.db'}"
     upgrade(url)
-    with stack(folder, url, "", export_on_publish=False) as line, serving(line.platform) as api, Client(str(api.base_url)) as client:
-        line.start("prepare")
-        line.start("train", scripted=True)
-        yield Service(str(api.base_url), line, client, folder)
+    platform = open_platform(Settings(home=folder / "home", database_url=url, **settings))
+    token = platform.settings.api_token.get_secret_value()
+    with serving(platform) as api, Client(str(api.base_url), token=token) as client:
+        yield Service(str(api.base_url), platform, client)
+    platform.db.close()
 
 
-def furnish(made: Service) -> None:
-    """shapes/d1 and d2, which extends it, each with a version; a rejected dataset; `examples`."""
-    client, folder = made.client, made.folder
+def furnish(made: Service, folder: Path) -> None:
+    """shapes/d1 and d2 with v1 and v2, a run that runs and one that failed; a dataset that was rejected."""
+    platform = made.platform
     write_archive(folder / "shapes.zip", scenes=24, seed=0)
-    write_archive(folder / "more.zip", scenes=8, seed=2)
-    first = client.datasets.upload(folder / "shapes.zip", project=PROJECT)
-    run = client.runs.wait(made.train(first))
-    client.aliases.set(PROJECT, "production", "v1")
-    second = client.datasets.upload(folder / "more.zip", extends=first)
-    client.runs.wait(made.train(second))
-    image = next(iter(client.datasets.images(second)))
-    client.corrections.add(second, [{"image": image.path, "remove": True}])
+    write_archive(folder / "more.zip", scenes=12, seed=0)
     zip_files(folder / "faulty.zip", faulty_files())
-    rejected = client.datasets.wait(client.datasets.upload(folder / "faulty.zip", project="faulty", wait=False), check=False)
-    assert rejected.state == "rejected", rejected
+    first = prepared_job(platform, folder / "shapes.zip", project=PROJECT)
+    second = prepared_job(platform, folder / "more.zip", project=PROJECT)
+    rejected = prepared_job(platform, folder / "faulty.zip", project="faulty")
+    assert (first.state, second.state, rejected.state) == ("ready", "ready", "rejected"), rejected.problem
+    waiting = rows.received_job(platform, project="waiting")
+    versions = [published.version(platform, job.id, b"weights") for job in (first, second)]
+    set_alias(platform.db, ref=PROJECT, alias="production", version="v1")
+    running = _run(platform, second.id)
+    failed = _run(platform, second.id)
+    fail_attempt(platform.db, RunRow, failed, WeightsUnavailable("There is no network."))
+    image = next(iter(made.client.datasets.images(second.id)))
+    made.client.corrections.add(second.id, [{"image": image.path, "remove": True}])
     made.examples |= {
-        "project": PROJECT,
-        "job_id": second.job_id,
-        "a": first.job_id,
-        "b": second.job_id,
-        "before": first.job_id,
-        "after": second.job_id,
-        "run_id": run.run_id,
-        "n": "1",
-        "number": "1",
-        "version": "v1",
-        "sha256": image.sha256,
-        "slug": "job-not-ready",
-        "rejected": rejected.job_id,
+        **{"project": PROJECT, "job_id": second.id, "run_id": str(versions[0].run_id), "slug": "job-not-ready"},
+        **{"a": first.id, "b": second.id, "before": first.id, "after": second.id},
+        **{"n": "1", "number": "1", "version": "v1", "sha256": image.sha256},
     }
+    made.more += [
+        *(("/ui/datasets/{job_id}", {"job_id": job.id}) for job in (first, rejected, waiting)),
+        ("/ui/datasets/{job_id}/findings", {"job_id": rejected.id}),
+        *(("/ui/projects/{project}", {"project": name}) for name in ("faulty", "waiting")),
+        *(("/ui/runs/{run_id}", {"run_id": claim.id}) for claim in (running, failed)),
+    ]
+
+
+def _run(platform: Platform, job_id: str) -> Any:
+    """In the middle of its epochs."""
+    claim = rows.running_run(platform, job_id, lease=3600)
+    report_progress(platform.db, RunRow, claim, stage="training")
+    for epoch in range(1, EPOCHS + 1):
+        metrics = {"mAP50": 0.1 * epoch, "train/box_loss": 2.0 / epoch, "val/box_loss": 2.2 / epoch}
+        progress = {"epoch": epoch, "epochs": 2 * EPOCHS, "metrics": metrics, "seconds_left": 60.0}
+        report_progress(platform.db, RunRow, claim, "epoch", progress=progress)
+        sample = {"cpu_percent": 90.0 + epoch, "memory_bytes": 1e9}
+        report_progress(platform.db, RunRow, claim, "system", extra={"system": sample})
+    note_log_tail(platform.db, claim, published.LOG, total_bytes=len(published.LOG))
+    return claim
 
 
 def faulty_files() -> Files:
-    """What nobody can train on: with errors in several images, and warnings."""
+    """What nobody can train on: errors in several images."""
     files = voc_files()
     FAULTS["box_outside"](files)
     files["annotations/p01.xml"] = files["annotations/p01.xml"][:-20]

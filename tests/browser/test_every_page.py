@@ -17,8 +17,9 @@ OVERFLOWS = "() => document.documentElement.scrollWidth - document.documentEleme
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("service")) as made:
-        furnish(made)
+    folder = tmp_path_factory.mktemp("service")
+    with service(folder) as made:
+        furnish(made, folder)
         yield made
 
 
@@ -36,28 +37,16 @@ def test_nor_in_the_other_theme(visits: Visits, furnished: Service, width: int, 
 
 
 def _look_at_all(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
+    visits.expect_fault(r"/nothing-is-here: error .* 404")
     page = visits.open(furnished.url + "/ui/", width=width, theme=theme)
     wrong = {}
-    for address in _addresses(furnished):
+    for address in (*pages.addresses(furnished.examples, furnished.more), "/ui/nothing-is-here"):
         answer = page.goto(furnished.url + address)
-        assert answer is not None and answer.status == 200, (address, answer and answer.status)
-        if not _is_page(page):
-            continue
-        page.wait_for_load_state("load")
+        assert answer is not None and answer.status == (404 if "nothing" in address else 200), address
+        assert page.locator("main h1").count() == 1, address
         found = violations(page)
         if beyond := page.evaluate(OVERFLOWS):
             found.append(f"{beyond} px wider than the window")
         if found:
             wrong[address] = found
-    assert wrong == {}
-
-
-def _addresses(furnished: Service) -> Iterator[str]:
-    yield from pages.addresses(furnished.examples)
-    rejected = furnished.examples["rejected"]
-    yield from (f"/ui/datasets/{rejected}", f"/ui/datasets/{rejected}/findings")
-
-
-def _is_page(page: Page) -> bool:
-    """Not a part of one, which a script fetches."""
-    return page.locator("main").count() == 1
+    assert wrong == {}, "\n".join(f"{address}: {each}" for address, found in wrong.items() for each in found)
