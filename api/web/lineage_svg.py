@@ -46,7 +46,7 @@ def lineage_svg(lineage: Lineage) -> bytes:
         viewBox=f"0 0 {width:g} {height:g}",
         width=f"{width:g}",
         height=f"{height:g}",
-        role="img",
+        role="group",  # it has links
     )
     add(svg, "title").text = f"Lineage of {lineage.project}"
     add(svg, "style").text = STYLE

@@ -29,6 +29,4 @@ def visits(browser: Browser) -> Iterator[Visits]:
 @pytest.fixture(scope="package", autouse=True)
 def _plain_logs() -> None:
     """structlog's own default draws each traceback with its locals, which takes seconds."""
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
-    )
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])

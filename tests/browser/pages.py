@@ -24,7 +24,7 @@ def templates() -> Iterator[str]:
     """Their paths, as `/ui/projects/{project}`."""
     for area in AREAS:
         for route in area.router.routes:
-            if isinstance(route, APIRoute) and "GET" in route.methods and route.path not in NO_PAGES:
+            if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and route.path not in NO_PAGES:
                 yield route.path
 
 

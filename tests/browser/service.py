@@ -1,5 +1,6 @@
 """A service with something of everything to look at: datasets, rejected and ready, runs in several states, versions."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,12 +9,12 @@ from typing import Any
 
 from core.db.migrate import upgrade
 from core.db.tables import RunRow
+from core.domain.errors import WeightsUnavailable
 from core.services.context import Platform, open_platform
 from core.services.models.versions import set_alias
 from core.services.runs.logs import note_log_tail
 from core.services.work.endings import fail_attempt
 from core.services.work.leases import report_progress
-from core.domain.errors import WeightsUnavailable
 from core.settings import Settings
 from darkroom import Client
 from deploy.local.scenes import write_archive
@@ -28,7 +29,7 @@ EPOCHS = 6
 
 @dataclass
 class Service:
-    """`examples`: a value for each parameter in the addresses of pages. `more`: other states of pages, each with its values."""
+    """`examples`: a value for each parameter in the addresses of pages. `more`: other states of pages."""
 
     url: str
     platform: Platform
@@ -60,12 +61,13 @@ def furnish(made: Service, folder: Path) -> None:
     rejected = prepared_job(platform, folder / "faulty.zip", project="faulty")
     assert (first.state, second.state, rejected.state) == ("ready", "ready", "rejected"), rejected.problem
     waiting = rows.received_job(platform, project="waiting")
-    versions = [published.version(platform, job.id, b"weights") for job in (first, second)]
+    image = next(iter(made.client.datasets.images(second.id)))
+    suspects = {"suspect_labels.json": json.dumps(_suspects(image.path)).encode()}
+    versions = [published.version(platform, job.id, b"weights", artifacts=suspects) for job in (first, second)]
     set_alias(platform.db, ref=PROJECT, alias="production", version="v1")
     running = _run(platform, second.id)
     failed = _run(platform, second.id)
     fail_attempt(platform.db, RunRow, failed, WeightsUnavailable("There is no network."))
-    image = next(iter(made.client.datasets.images(second.id)))
     made.client.corrections.add(second.id, [{"image": image.path, "remove": True}])
     made.examples |= {
         **{"project": PROJECT, "job_id": second.id, "run_id": str(versions[0].run_id), "slug": "job-not-ready"},
@@ -92,6 +94,12 @@ def _run(platform: Platform, job_id: str) -> Any:
         report_progress(platform.db, RunRow, claim, "system", extra={"system": sample})
     note_log_tail(platform.db, claim, published.LOG, total_bytes=len(published.LOG))
     return claim
+
+
+def _suspects(path: str) -> dict[str, Any]:
+    label = {"path": path, "label": "circle", "label_probability": 0.02, "flagged": "yes"}
+    found = {"images": 24, "flagged": 1, "out_of_fold_accuracy": 0.9}
+    return found | {"labels": [label | {"suggested": "star", "suggested_probability": 0.97}]}
 
 
 def faulty_files() -> Files:

@@ -21,7 +21,7 @@ HIDDEN = """(hidden) => {
 
 
 class Visits:
-    """`faults`: errors on the console and of scripts, refusals by the Content-Security-Policy, requests to other hosts."""
+    """`faults`: errors on the console and of scripts, what the policy refused, requests to other hosts."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -34,9 +34,7 @@ class Visits:
         """A test that provokes a fault says which: what matches the pattern is none."""
         self._expected.append(pattern)
 
-    def open(
-        self, url: str, *, width: int = 1280, height: int = 900, theme: Theme = "light", **context: Any
-    ) -> Page:
+    def open(self, url: str, *, width: int = 1280, height: int = 900, theme: Theme = "light", **context: Any) -> Page:
         """In a window of its own, without what others have stored. `context`: options of Playwright's `new_context`."""
         self._hosts.add(urlsplit(url).netloc)
         opened = self._browser.new_context(
