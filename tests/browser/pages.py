@@ -7,16 +7,15 @@ from fastapi.routing import APIRoute
 
 from api.pages.areas import AREAS
 
-# Answers of the router that are no pages, or parts of one that a script fetches.
-NO_PAGES = (
-    *("/ui/assets/{digest}/{name:path}", "/ui/events", "/ui/login"),
-    *("/ui/datasets/{job_id}/cover", "/ui/datasets/{job_id}/charts"),
-)
+# Answers of the router that are no pages. A test of sign-in opens its form: without a token there is none.
+NO_PAGES = ("/ui/assets/{digest}/{name:path}", "/ui/events", "/ui/login", "/ui/datasets/{job_id}/cover")
 # What a page shows by its query, beside what it shows without one.
 QUERIES: Mapping[str, tuple[str, ...]] = {
     "/ui/": ("implicit=true", "q=none-is-called-so"),
-    "/ui/datasets/{job_id}/images": ("sort=-boxes&split=train",),
+    "/ui/datasets/{job_id}/near": ("image={sha256}",),
+    "/ui/datasets/{job_id}/images": ("sort=-boxes&split=train", "image={sha256}", "image={sha256}&edit=1"),
 }
+NEED_QUERY = ("/ui/datasets/{job_id}/near",)
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
@@ -35,8 +34,9 @@ def addresses(examples: Mapping[str, str], more: Iterable[tuple[str, Mapping[str
     """
     for template in templates():
         address = _filled(template, examples)
-        yield address
-        yield from (f"{address}?{query}" for query in QUERIES.get(template, ()))
+        if template not in NEED_QUERY:
+            yield address
+        yield from (f"{address}?{_filled(query, examples)}" for query in QUERIES.get(template, ()))
         yield from (_filled(template, values) for of, values in more if of == template)
 
 

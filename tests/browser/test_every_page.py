@@ -22,22 +22,24 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def test_no_page_breaks_a_rule_of_accessibility_or_overflows(visits: Visits, furnished: Service) -> None:
-    _look_at_all(visits, furnished, 1280, "light")
+    _visit_all(visits, furnished, 1280, "light")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width, theme", OTHER_VIEWS)
 def test_nor_in_the_other_theme_or_on_a_telephone(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
-    _look_at_all(visits, furnished, width, theme)
+    _visit_all(visits, furnished, width, theme)
 
 
-def _look_at_all(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
+def _visit_all(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
     visits.expect_fault(r"/nothing-is-here: error .* 404")
     page = visits.open(furnished.url + "/ui/", width=width, theme=theme)
     wrong = {}
     for address in (*pages.addresses(furnished.examples, furnished.more), "/ui/nothing-is-here"):
         answer = page.goto(furnished.url + address)
         assert answer is not None and answer.status == (404 if "nothing" in address else 200), address
+        if page.locator("main").count() == 0:
+            continue  # a part of a page, which a script fetches
         assert page.locator("main h1").count() == 1, address
         found = violations(page)
         if beyond := page.evaluate(OVERFLOWS):
