@@ -23,7 +23,7 @@ PREFIX = "DARKROOM_"
 # Variables of the launcher, the client and the tests, which are no settings.
 OTHER_VARIABLES = (
     *("DARKROOM_STACK_PID", "DARKROOM_MIGRATED", "DARKROOM_BROKER_BINARY", "DARKROOM_BROKER_SOCKET"),
-    "DARKROOM_URL",
+    *("DARKROOM_URL", "DARKROOM_OPEN"),
 )
 TEST_PREFIX = "DARKROOM_TEST_"
 

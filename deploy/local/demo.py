@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from darkroom import Client, DarkroomError
+from darkroom.desktop import open_page
 from darkroom.schemas import Dataset, ModelVersion
 from deploy.local import demo_steps as steps
 from deploy.local import progress_display as display
@@ -104,6 +105,8 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
         if keep:
             version = steps.with_mlflow_run(client, version)
     display.locations([*files, *_locations(stack, home, version, keep=keep)])
+    if keep:
+        open_page(_page(stack, version))
     name, least = drawn.wanted
     return own is not None or (bool(served) and first["test"][name] >= least)
 
@@ -133,12 +136,17 @@ def _go_on(
     return dataset, version, served
 
 
+def _page(stack: PrivateStack, version: ModelVersion) -> str:
+    return f"{stack.api_url}/ui/projects/{version.project}"
+
+
 def _locations(stack: PrivateStack, home: Path, version: ModelVersion, *, keep: bool) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("all files", home), ("log", stack.log)]
     if keep:
         rows += [
+            ("page", _page(stack, version)),
             ("API", f"{stack.api_url}/docs"),
-            ("project", f"{stack.api_url}/projects/{version.project}/lineage?format=svg"),
+            ("lineage", f"{stack.api_url}/projects/{version.project}/lineage?format=svg"),
             ("predictions", f"{stack.api_url}/predict/image?model={version.project}"),
             ("MLflow", (version.mlflow and version.mlflow.link) or stack.mlflow_url),
             ("to stop it", "make down"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from darkroom.desktop import OPEN_VARIABLE
 from deploy.local.readiness import READY_SECONDS
 from deploy.local.up import ROOT, STOP_SECONDS
 
@@ -42,6 +43,7 @@ def start_stack(home: Path) -> PrivateStack:
         "DARKROOM_SERVING_HOST": "127.0.0.1",
         "DARKROOM_SERVING_PORT": str(serving_port),
         "DARKROOM_MLFLOW_PORT": str(mlflow_port),
+        OPEN_VARIABLE: "0",  # the demo opens a page itself
     }
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -26,6 +26,7 @@ import psutil
 
 from core.settings import Settings, load_settings, unknown_settings
 from core.storage.locked_files import locked, remove_leftovers
+from darkroom.desktop import open_page
 from deploy.local.arguments import take_no_arguments
 from deploy.local.readiness import READY_SECONDS, open_probe, ready_message, why_not_ready
 
@@ -221,7 +222,9 @@ def _run(stack: Stack) -> int:
 
 
 def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
-    """Prints the addresses once every part answers, or after READY_SECONDS with the parts that do not."""
+    """Prints the addresses once every part answers, or after READY_SECONDS with the parts that do not; then the page
+    opens, where there is a desktop.
+    """
     ends = time.monotonic() + READY_SECONDS
     degraded = "the API does not answer"
     with open_probe() as probe:
@@ -233,10 +236,12 @@ def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
     if honcho.poll() is None:
         notes = [MLFLOW_IS_OPEN] if "mlflow" in stack.entries else []
         print(ready_message(_addresses(stack), degraded=degraded, notes=notes), flush=True)
+        open_page(f"{stack.api_url}/ui/")
 
 
 def _addresses(stack: Stack) -> list[tuple[str, str]]:
     return [
+        ("page", f"{stack.api_url}/ui/"),
         ("API", stack.api_url),
         ("docs", f"{stack.api_url}/docs"),
         ("predictions", f"{stack.api_url}/predict, or at serving itself: {', '.join(stack.serving_urls)}"),

@@ -1,7 +1,8 @@
 """Every page of the router: for a screen reader, in both themes, on a telephone and on a desk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import httpx
 import pytest
 
 from tests.browser import pages
@@ -9,7 +10,11 @@ from tests.browser.axe import violations
 from tests.browser.service import Service, furnish, service
 from tests.browser.visits import Theme, Visits
 
-OTHER_VIEWS: tuple[tuple[int, Theme], ...] = ((390, "dark"), (1280, "dark"), (390, "light"))
+# Those that `make test` visits.
+FEW = (
+    *("/ui/", "/ui/projects/{project}", "/ui/datasets/{job_id}/images", "/ui/runs/{run_id}", "/ui/predict"),
+    *("/ui/projects/{project}/versions/{number}", "/ui/system"),
+)
 OVERFLOWS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -21,29 +26,41 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield made
 
 
-def test_no_page_breaks_a_rule_of_accessibility_or_overflows(visits: Visits, furnished: Service) -> None:
-    _visit_all(visits, furnished, 1280, "light")
+def test_every_page_answers(furnished: Service) -> None:
+    with httpx.Client(base_url=furnished.url, headers={"accept": "text/html"}, timeout=60) as browser:
+        answers = {address: browser.get(address) for address in pages.addresses(furnished.examples, furnished.more)}
+    wrong = {address: answer.status_code for address, answer in answers.items() if answer.status_code != 200}
+    assert wrong == {}
+
+
+def test_pages_break_no_rule_of_accessibility(visits: Visits, furnished: Service) -> None:
+    assert set(pages.templates()) >= set(FEW)
+    _visit(visits, furnished, list(pages.addresses(furnished.examples, of=FEW, with_queries=False)), 1280, "light")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width, theme", OTHER_VIEWS)
-def test_nor_in_the_other_theme_or_on_a_telephone(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
-    _visit_all(visits, furnished, width, theme)
-
-
-def _visit_all(visits: Visits, furnished: Service, width: int, theme: Theme) -> None:
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_breaks_a_rule_of_accessibility_or_overflows(
+    visits: Visits, furnished: Service, width: int, theme: Theme
+) -> None:
     visits.expect_fault(r"/nothing-is-here: error .* 404")
+    found = [*pages.addresses(furnished.examples, furnished.more), "/ui/nothing-is-here"]
+    _visit(visits, furnished, found, width, theme)
+
+
+def _visit(visits: Visits, furnished: Service, addresses: Sequence[str], width: int, theme: Theme) -> None:
     page = visits.open(furnished.url + "/ui/", width=width, theme=theme)
-    wrong = {}
-    for address in (*pages.addresses(furnished.examples, furnished.more), "/ui/nothing-is-here"):
-        answer = page.goto(furnished.url + address)
-        assert answer is not None and answer.status == (404 if "nothing" in address else 200), address
+    wrong: list[str] = []
+    for address in addresses:
+        page.goto(furnished.url + address)
         if page.locator("main").count() == 0:
             continue  # a part of a page, which a script fetches
-        assert page.locator("main h1").count() == 1, address
         found = violations(page)
+        if page.locator("main h1").count() != 1:
+            found.append("not one heading of level 1")
         if beyond := page.evaluate(OVERFLOWS):
             found.append(f"{beyond} px wider than the window")
-        if found:
-            wrong[address] = found
-    assert wrong == {}, "\n".join(f"{address}: {each}" for address, found in wrong.items() for each in found)
+        wrong += [f"{address}: {each}" for each in found]
+    assert wrong == [], "\n".join(wrong)

@@ -351,3 +351,25 @@ def test_what_comes_next_is_what_works(platform: Platform, here: httpx.Client, t
     with platform.db.transaction() as session:
         session.execute(delete(ExportRow))
     assert following(good).startswith("Next: darkroom export squares/v2 ")
+
+
+def test_open_prints_the_page_of_whatever_is_named(here: httpx.Client, platform: Platform, tmp_path: Path) -> None:
+    job = lineage.dataset(platform, "balls", project="balls")
+    version = lineage.version(platform, job.id, 0.9)
+    darkroom("alias", "balls/v1", "production")
+    base = str(here.base_url)
+    for name, path in {
+        "balls": "/ui/projects/balls",
+        "balls/d1": f"/ui/datasets/{job.id}",
+        job.id: f"/ui/datasets/{job.id}",
+        "balls/v1": "/ui/projects/balls/versions/1",
+        "balls@production": "/ui/projects/balls/versions/1",
+        str(version.run_id): f"/ui/runs/{version.run_id}",
+    }.items():
+        assert darkroom("open", name).stdout == f"{base}{path}\n"
+        page = here.get(path, headers={"accept": "text/html"})
+        assert page.status_code == 200 and "<h1>" in page.text
+    assert document("open") == {"url": f"{base}/ui/"}
+    assert darkroom("open", "docs", "--print").stdout == f"{base}/docs\n"
+    assert "MLflow" in darkroom("open", "balls/v1", "--mlflow", expect=ExitCode.FAILED).output
+    darkroom("open", "no-such-project", expect=ExitCode.FAILED)

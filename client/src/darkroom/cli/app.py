@@ -17,6 +17,7 @@ from darkroom.cli.commands import (
     lists,
     logins,
     models,
+    pages,
     predictions,
     runs,
     storage,
@@ -63,6 +64,7 @@ def _options(
 for _module in (
     *(
         logins,
+        pages,
         uploads,
         imports,
         lists,

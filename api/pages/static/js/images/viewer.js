@@ -77,6 +77,7 @@ export function startViewer(section, host) {
   reveal(section);
   section.focus({ preventScroll: true });
   announce(section.getAttribute("aria-label"));
+  if (location.hash === "#edit") view.editor.toggle(); // a link to correct this image
   return {
     leave: () => view.editor.leave(),
     end() {

@@ -8,7 +8,7 @@ import typer
 from darkroom.cli import completion
 from darkroom.cli.arguments import DATASET, job_of, target_of
 from darkroom.cli.command import command
-from darkroom.cli.failures import CommandFailed, WrongUsage
+from darkroom.cli.failures import WrongUsage
 from darkroom.cli.receiving import receive
 from darkroom.cli.session import Session
 from darkroom.cli.tables import Facts, styled
@@ -56,16 +56,6 @@ def add_to(app: typer.Typer) -> None:
             ),
         ),
     )(export_dataset)
-    command(
-        app,
-        "open",
-        panel="Service",
-        examples=(
-            ("darkroom open", "the start page of the service"),
-            ("darkroom open docs", "every endpoint of the API, with examples"),
-            ("darkroom open raccoons/v3 --print", "prints the address of a version's page in MLflow"),
-        ),
-    )(open_page)
 
 
 def download(
@@ -135,39 +125,3 @@ def export_dataset(
             {"saved": styled(path, "bold"), "size": f"{size(made.bytes)}, sha256 verified", "lost": safe(lost)}
         ),
     )
-
-
-def open_page(
-    session: Session,
-    what: Annotated[
-        str | None,
-        typer.Argument(metavar="WHAT", help="docs, mlflow, a run, or a version; by default the start page."),
-    ] = None,
-    only_print: Annotated[bool, typer.Option("--print", help="Print the address, and open nothing.")] = False,
-) -> None:
-    """Open a page of the service in the browser."""
-    address = _address(session, what)
-    if not address.startswith(("http://", "https://")):
-        raise CommandFailed(f"{safe(address)} is no page of the web, and is not opened.")
-    session.out.result({"url": address}, lambda: styled(address, ""))
-    if not only_print and not session.out.as_json and session.out.is_live:
-        typer.launch(address)
-
-
-def _address(session: Session, what: str | None) -> str:
-    client = session.client
-    if what is None:
-        return f"{session.login.url}/"
-    if what == "docs":
-        return f"{session.login.url}/docs"
-    if what == "mlflow":
-        link = client.service().links.get("mlflow")
-    elif what.startswith("run_"):
-        run = client.runs.get(what)
-        link = run.mlflow.link if run.mlflow else None
-    else:
-        version = client.models.get(what)
-        link = (version.mlflow.version_link or version.mlflow.link) if version.mlflow else None
-    if not link:
-        raise CommandFailed(f"{safe(what)} has no page: MLflow does not mirror it.", "`darkroom doctor` checks MLflow.")
-    return link
