@@ -1,9 +1,12 @@
-"""Plots of a dataset: boxes or images per class, sizes of the images, centres of the boxes."""
+"""Plots of a dataset: boxes or images per class, sizes of the images, centres of the boxes.
+
+Each is measured and drawn by two functions, so that another process can draw it without the images.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -15,22 +18,48 @@ MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell
 _SIDE = 370.0  # of the square of sizes, in pt; a little less than it has
 _BOXES_COUNTED = 20_000  # at once: all of a million would take 100 MB for a moment
 _SHADES = dict(zip(SPLITS, (PALETTE[0], PALETTE[5], PALETTE[1]), strict=True))
-Draw = Callable[[Path, list[DatasetImage], list[str], Mapping[str, str]], None]
+Target = Path | BinaryIO
 
 
-def draw_class_distribution(
-    path: Path, images: list[DatasetImage], classes: list[str], splits: Mapping[str, str]
-) -> None:
-    """A bar for each class, most frequent first, divided by split: its boxes, or its images."""
+class Plot(NamedTuple):
+    """`measure(images, classes, splits)` is what `draw(target, measured)` needs, as values that can be pickled."""
+
+    measure: Callable[[list[DatasetImage], list[str], Mapping[str, str]], Any]
+    draw: Callable[[Target, Any], None]
+
+
+class ClassCounts(NamedTuple):
+    """`counts`: of boxes, or of images, by (class, split)."""
+
+    classes: list[str]
+    unit: str
+    counts: Counter[tuple[int, str]]
+
+
+class Centres(NamedTuple):
+    """`counts`: boxes by cells of their y and x; `median`: (x, y) as shares, None without boxes."""
+
+    counts: np.ndarray
+    boxes: int
+    median: tuple[float, float] | None
+
+
+def count_classes(images: list[DatasetImage], classes: list[str], splits: Mapping[str, str]) -> ClassCounts:
     unit = "boxes" if all(image.label is None for image in images) else "images"
     counts: Counter[tuple[int, str]] = Counter()
     for image in images:
         found = [box.class_id for box in image.boxes] if image.label is None else [image.label]
         counts.update((class_id, splits[image.path]) for class_id in found)
+    return ClassCounts(classes, unit, counts)
+
+
+def draw_class_distribution(target: Target, measured: ClassCounts) -> None:
+    """A bar for each class, most frequent first, divided by split: its boxes, or its images."""
+    classes, unit, counts = measured
     totals = {class_id: sum(counts[class_id, split] for split in SPLITS) for class_id in range(len(classes))}
     order = sorted(totals, key=lambda class_id: (-totals[class_id], class_id))
     bars = order[:MAX_BARS]
-    with figure(path, 8.6, 1.7 + 0.32 * len(bars)) as drawn:
+    with figure(target, 8.6, 1.7 + 0.32 * len(bars)) as drawn:
         axes = drawn.subplots()
         left = np.zeros(len(bars))
         for split in SPLITS:
@@ -55,21 +84,24 @@ def draw_class_distribution(
             drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-def draw_resolution_scatter(
-    path: Path,
+def count_sizes(
     images: list[DatasetImage],
     classes: list[str],  # noqa: ARG001 - one signature
     splits: Mapping[str, str],  # noqa: ARG001
-) -> None:
+) -> Counter[tuple[int, int]]:
+    return Counter((image.width, image.height) for image in images)
+
+
+def draw_resolution_scatter(target: Target, sizes: Counter[tuple[int, int]]) -> None:
     """A dot for each size, as large as its share; dotted lines are aspect ratios."""
-    sizes = Counter((image.width, image.height) for image in images)
+    images = sizes.total()
     points = sorted(sizes.items(), key=lambda entry: -entry[1])
     xs = np.array([size[0] for size, _ in points], dtype=float)
     ys = np.array([size[1] for size, _ in points], dtype=float)
-    shares = np.array([count for _, count in points], dtype=float) / len(images)
+    shares = np.array([count for _, count in points], dtype=float) / images
     areas = 22 + 1400 * shares
     low, end = _limits(xs, ys, areas)
-    with figure(path, 6.35, 6.4) as drawn:
+    with figure(target, 6.35, 6.4) as drawn:
         axes = drawn.subplots()
         ticks = [tick for tick in _whole_numbers(9).tick_values(0, end) if 0 <= tick <= end]
         axes.set(xticks=ticks, yticks=ticks, xlabel="width (px)", ylabel="height (px)")
@@ -88,18 +120,16 @@ def draw_resolution_scatter(
             )
         axes.scatter(xs, ys, s=areas, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3)
         (width, height), count = points[0]
-        several = f"{len(points):,} sizes; most common {width} x {height} ({percent(count, len(images))})"
-        line = f"all {len(images):,} images are {width} x {height}" if len(points) == 1 else several
+        several = f"{len(points):,} sizes; most common {width} x {height} ({percent(count, images)})"
+        line = f"all {images:,} images are {width} x {height}" if len(points) == 1 else several
         _title(axes, "Image sizes", line)
 
 
-def draw_box_centres(
-    path: Path,
+def count_centres(
     images: list[DatasetImage],
     classes: list[str],  # noqa: ARG001 - one signature
     splits: Mapping[str, str],  # noqa: ARG001
-) -> None:
-    """A heat map of the centres of all boxes, relative to the size of their image."""
+) -> Centres:
     centres = np.fromiter(
         (
             share
@@ -114,7 +144,16 @@ def draw_box_centres(
     for at in range(0, len(centres), _BOXES_COUNTED):
         part = centres[at : at + _BOXES_COUNTED]
         counts += np.histogram2d(part[:, 1], part[:, 0], bins=cells, range=((0, 1), (0, 1)))[0]
-    with figure(path, 7.0, 6.0) as drawn:
+    if not len(centres):
+        return Centres(counts, 0, None)
+    x, y = np.median(centres, axis=0)
+    return Centres(counts, len(centres), (float(x), float(y)))
+
+
+def draw_box_centres(target: Target, measured: Centres) -> None:
+    """A heat map of the centres of all boxes, relative to the size of their image."""
+    counts, boxes, median = measured
+    with figure(target, 7.0, 6.0) as drawn:
         axes = drawn.subplots()
         heat = axes.imshow(
             np.ma.masked_equal(counts, 0), extent=(0, 1, 1, 0), cmap=_heat(), vmin=0, interpolation="nearest"
@@ -131,10 +170,10 @@ def draw_box_centres(
         bar.locator = _whole_numbers()
         bar.update_ticks()
         bar.set_label("boxes")
-        if len(centres):
-            x, y = np.median(centres, axis=0)
+        if median:
+            x, y = median
             axes.plot(x, y, marker="+", markersize=14, markeredgewidth=2, color=PALETTE[1])
-            line = f"{len(centres):,} boxes; + is their median, {x:.0%} from the left and {y:.0%} from the top"
+            line = f"{boxes:,} boxes; + is their median, {x:.0%} from the left and {y:.0%} from the top"
         else:
             line = "no boxes"
         _title(axes, "Box centres", line)
@@ -148,10 +187,10 @@ def percent(count: int, total: int) -> str:
     return "under 1%" if rounded == 0 and count else f"{rounded}%"
 
 
-PLOTS: dict[str, Draw] = {
-    "class_distribution": draw_class_distribution,
-    "resolution_scatter": draw_resolution_scatter,
-    "box_centres": draw_box_centres,
+PLOTS: dict[str, Plot] = {
+    "class_distribution": Plot(count_classes, draw_class_distribution),
+    "resolution_scatter": Plot(count_sizes, draw_resolution_scatter),
+    "box_centres": Plot(count_centres, draw_box_centres),
 }
 
 

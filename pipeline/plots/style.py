@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 INK = "#1f2933"
 MUTED = "#7b8794"
@@ -47,8 +47,8 @@ def colour(index: int) -> str:
 
 
 @contextmanager
-def figure(path: Path, width: float, height: float) -> Iterator[Any]:
-    """A matplotlib Figure of `width` x `height` inches, saved to `path` at the end. Needs no display nor pyplot."""
+def figure(target: Path | BinaryIO, width: float, height: float) -> Iterator[Any]:
+    """A matplotlib Figure of `width` x `height` inches, a PNG in `target` at the end. Needs no display nor pyplot."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ def figure(path: Path, width: float, height: float) -> Iterator[Any]:
         drawn = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn
-        drawn.savefig(path)
+        drawn.savefig(target, format="png")
 
 
 def _fonts() -> list[str]:

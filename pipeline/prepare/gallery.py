@@ -1,47 +1,38 @@
-"""The plots of a prepared dataset and 64 annotated thumbnails: drawn once, stored beside its metadata."""
+"""64 annotated thumbnails of a prepared dataset: drawn once, stored beside its metadata."""
 
 import hashlib
-import sys
 import tarfile
-import traceback
 from pathlib import Path
 
 import numpy as np
 
-from core.domain.keys import plots_of
 from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.pool import Crash, DecodePool
 from pipeline.layouts.tarball import open_tar
-from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail, thumbnail_key
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import Gallery
 
 THUMBNAILS = 64
-PLOTS_FOLDER = "plots"
 SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; with more, they cannot be distinguished
 
 
-def draw_gallery(
+def draw_samples(
     dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter, known: Path | None = None
-) -> Gallery:
-    """Write `plots/<name>.png` and `samples.tar` (00-KEY.jpg, 01-KEY.jpg, ...) below `out`; returns what was written.
+) -> int:
+    """Write `samples.tar` (00-KEY.jpg, 01-KEY.jpg, ...) below `out`; returns how many there are.
 
     `known`: the samples of another dataset, of which those that would be drawn the same are taken.
     """
-    plots = out / PLOTS_FOLDER
-    plots.mkdir(exist_ok=True)
     # In decoding processes: inspection decoded these images at a smaller size, thumbnails decode them larger.
     with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
         wanted = _thumbnails(dataset, seed)
         found = _read_samples(known) if known else {}
         new = {key: thumbnail for key, thumbnail in wanted if key not in found}
         samples.submit(new.values())
-        drawn = [name for name in plots_of(dataset.kind) if _drawn(name, plots / f"{name}.png", dataset)]
         answers = zip(new, samples.answers(steps.tick), strict=True)
         found |= {key: content for key, content in answers if not isinstance(content, Crash)}
     keys = [key for key, _ in wanted if key in found]
@@ -49,7 +40,7 @@ def draw_gallery(
         for number, key in enumerate(keys):
             tar.add(f"{number:02d}-{key}.jpg", found[key])
         tar.end()
-    return Gallery(plots=tuple(drawn), samples=len(keys))
+    return len(keys)
 
 
 def _read_samples(file: Path) -> dict[str, bytes]:
@@ -80,15 +71,6 @@ def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) ->
 
 def _chance(image: DatasetImage, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed}:{image.sha256}".encode()).digest()[:8], "big")
-
-
-def _drawn(name: str, path: Path, dataset: ValidatedDataset) -> bool:
-    try:
-        PLOTS[name](path, dataset.images, dataset.classes, dataset.splits)
-    except Exception:  # noqa: BLE001 - a plot that cannot be drawn does not reject a dataset; the log has the error
-        traceback.print_exc(file=sys.stderr)
-        return False
-    return True
 
 
 def _thumbnails(dataset: ValidatedDataset, seed: int) -> list[tuple[str, Thumbnail]]:

@@ -37,12 +37,13 @@ from pipeline.index.written import WrittenImages, read_written
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
+from pipeline.prepare.dataset_plots import drawing_plots
 from pipeline.prepare.fingerprint import write_manifest
-from pipeline.prepare.gallery import draw_gallery
+from pipeline.prepare.gallery import draw_samples
 from pipeline.prepare.metadata import write_metadata
 from pipeline.prepare.result import most_severe_first, prepared, rejection
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import RESULT_FILE, Prepared, Rejection, write_result
+from pipeline.process.results import RESULT_FILE, Gallery, Prepared, Rejection, write_result
 from pipeline.process.specs import PrepareSpec
 from pipeline.process.tar import unpack
 from pipeline.repair.rewrite_zip import read_log
@@ -252,10 +253,12 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
 
 def _write(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> Prepared:
     steps.stage("drawing")
-    gallery = draw_gallery(
-        dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps, known=spec.samples
-    )
-    tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
+    with drawing_plots(dataset, spec.out, processes=spec.processes) as plots:
+        samples = draw_samples(
+            dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps, known=spec.samples
+        )
+        tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
+        gallery = Gallery(plots=plots(lambda *_: steps.raise_if_cancelled()), samples=samples)
     steps.end()
     metadata = write_metadata(dataset, spec, started=started, seconds=steps.seconds)
     return prepared(dataset, spec.out, tar=tar, gallery=gallery, metadata=metadata)

@@ -3,9 +3,14 @@
 import io
 import json
 import math
+import os
 import tarfile
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from PIL import Image, ImageChops
@@ -19,7 +24,9 @@ from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots import dataset as plots
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
+from pipeline.prepare import dataset_plots
 from pipeline.prepare.gallery import THUMBNAILS, choose
+from pipeline.process.child import RunCancelled
 from tests.builders.voc import image_bytes, turned, voc_zip
 
 
@@ -79,8 +86,8 @@ def test_every_plot_is_drawn_whatever_the_classes_are(tmp_path: Path, classes: l
     images = [_image(n, n % len(classes), (n * 7) % len(classes)) for n in range(100)]
     splits = {p.path: ("train", "val", "test")[n % 3] for n, p in enumerate(images)}
     assert tuple(plots.PLOTS) == PLOT_NAMES
-    for name, draw in plots.PLOTS.items():
-        draw(tmp_path / f"{name}.png", images, classes, splits)
+    for name, (measure, draw) in plots.PLOTS.items():
+        draw(tmp_path / f"{name}.png", measure(images, classes, splits))
         with Image.open(tmp_path / f"{name}.png") as drawn:
             assert min(drawn.size) > 200 and max(drawn.size) < 3000
 
@@ -89,7 +96,7 @@ def test_the_dots_of_sizes_are_whole_and_their_square_fills_the_plot(tmp_path: P
     """Nearly all images are small, and one is large: the dot of the small ones lies in the corner."""
     sizes = [(100, 100)] * 999 + [(3024, 3024)]
     images = [replace(_image(n, 0), width=width, height=height) for n, (width, height) in enumerate(sizes)]
-    plots.draw_resolution_scatter(tmp_path / "sizes.png", images, ["one"], {})
+    plots.draw_resolution_scatter(tmp_path / "sizes.png", plots.count_sizes(images, ["one"], {}))
     with Image.open(tmp_path / "sizes.png") as image:
         drawn = image.convert("RGB")
     blue = sum(count for count, pixel in drawn.getcolors(2**24) or [] if _close(pixel, (140, 192, 220)))
@@ -106,11 +113,51 @@ def test_a_share_is_never_rounded_to_all_or_nothing(count: int, printed: str) ->
 
 
 @pytest.mark.usefixtures("drawn_plots")
-def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_prepare_draws_the_images_and_says_so(tmp_path: Path, processes: int) -> None:
     archive = voc_zip(tmp_path / "data.zip", images=9)
-    assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
+    assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", str(processes)]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["gallery"] == {"plots": list(PLOT_NAMES), "samples": 9}
     with tarfile.open(tmp_path / "out" / "samples.tar") as tar:
         assert [name[:3] for name in tar.getnames()] == [f"{number:02d}-" for number in range(9)]
     assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == set(PLOT_NAMES)
+
+
+class _Ends:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:
+        return os._exit, (3,)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_plot_that_fails_or_ends_its_process_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    sizes = plots.count_sizes([_image(1, 0)], ["one"], {})
+    measured = {
+        "class_distribution": None,
+        "resolution_scatter": sizes,
+        "box_centres": None if processes == 1 else _Ends(),
+    }
+    monkeypatch.setattr(dataset_plots, "_measured", lambda name, _: dataset_plots.PlotTask(name, measured[name]))
+    dataset = cast(Any, SimpleNamespace(kind="detection"))
+    with dataset_plots.drawing_plots(dataset, tmp_path, processes=processes) as finish:
+        assert finish(lambda *_: None) == ("resolution_scatter",)
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["resolution_scatter.png"]
+
+
+def test_a_cancel_ends_the_process_that_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_plots, "_measured", lambda name, _: dataset_plots.PlotTask(name, None))
+    dataset = cast(Any, SimpleNamespace(kind="detection"))
+    with (
+        pytest.raises(RunCancelled),
+        dataset_plots.drawing_plots(dataset, tmp_path, processes=2) as finish,
+    ):
+        finish(_cancel)
+    assert not any(thread.name == "decoder" for thread in threading.enumerate())
+
+
+def _cancel(*_: int) -> None:
+    raise RunCancelled
