@@ -19,19 +19,18 @@ from core.db.tables import DatasetRow, JobRow
 from core.domain import errors
 from core.domain.limits import MAX_BOXES_PER_IMAGE
 from core.services.context import Platform
-from core.services.jobs.corrections import count_drafts, drafts_of_images
+from core.services.jobs.corrections import drafts_of_images, number_of_drafts
 from core.services.jobs.images import codes_of_images, findings_of_image, refuse_without_index
 from core.services.views import prepared_set_of
 from pipeline.dataset.model import SPLITS
 from pipeline.index.near import find_near
 from pipeline.index.read import (
     Selection,
-    count_images,
     find_number,
+    read_counted_page,
     read_facts,
     read_numbered,
     read_numbers,
-    read_page,
     read_surroundings,
 )
 from pipeline.index.schema import IndexedImage
@@ -162,7 +161,7 @@ def _grid(request: Request, platform: Platform, found: _Images, query: ImageQuer
         count=count,
         is_first=cursor is None,
         next_cursor=next_cursor,
-        drafts=count_drafts(platform.db, job.id).total(),
+        drafts=number_of_drafts(platform.db, job.id),
         classes=classes,
         legend=_LEGEND,
         splits=SPLITS,
@@ -184,9 +183,7 @@ def _page(found: _Images, cursor: str | None, size: int) -> tuple[list[IndexedIm
         end = start + size
         return listed, cursor_of_number(end) if end < len(ranked) else None, len(ranked)
     after = position_of(found.selection, cursor)
-    page = read_page(found.file, found.selection, after=after, limit=size, boxes=BOXES_OUTLINED)
-    is_all = after is None and page.end is None
-    count = len(page.images) if is_all else count_images(found.file, found.selection)
+    page, count = read_counted_page(found.file, found.selection, after=after, limit=size, boxes=BOXES_OUTLINED)
     return page.images, cursor_of(found.selection, page.end), count
 
 

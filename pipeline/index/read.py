@@ -1,5 +1,6 @@
 """Reading the image index in place: filtered, sorted, one page at a time. Nothing of it stays in memory."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -51,19 +52,25 @@ def read_page(file: Path, selection: Selection, *, after: Position | None, limit
     """The images of `selection` after a position: in ascending order of the value and then of the path, or the reverse
     of both. Of each image the first `boxes` boxes."""
     with _open(file) as index:
-        found = _positions(index, selection, after=after, limit=limit + 1)
-        page = found[:limit]
-        rows = {number: row for number, row in _details(index, [each.number for each in page])}
-        images = [_image(rows[each.number], boxes) for each in page]
-    return IndexPage(images, page[-1] if len(found) > limit else None)
+        where = _conditions(index, selection)
+        return _page(index, selection, where, after=after, limit=limit, boxes=boxes)
+
+
+def read_counted_page(
+    file: Path, selection: Selection, *, after: Position | None, limit: int, boxes: int
+) -> tuple[IndexPage, int]:
+    """As `read_page`, and the number of all images of `selection`."""
+    with _open(file) as index:
+        where = _conditions(index, selection)
+        page = _page(index, selection, where, after=after, limit=limit, boxes=boxes)
+        if after is None and page.end is None:
+            return page, len(page.images)
+        return page, _count(index, where)
 
 
 def count_images(file: Path, selection: Selection) -> int:
     with _open(file) as index:
-        where, values = _conditions(index, selection)
-        # `where` is of constants with placeholders; what a user wrote is in `values`
-        count: int = index.execute(f"SELECT count(*) FROM images WHERE {where}", values).fetchone()[0]  # noqa: S608
-    return count
+        return _count(index, _conditions(index, selection))
 
 
 def read_paths(file: Path) -> set[str]:
@@ -213,16 +220,46 @@ def _open(file: Path) -> Iterator[sqlite3.Connection]:
         yield index
 
 
+def _page(
+    index: sqlite3.Connection,
+    selection: Selection,
+    where: tuple[str, list[Any]],
+    *,
+    after: Position | None,
+    limit: int,
+    boxes: int,
+) -> IndexPage:
+    found = _positions(index, selection, where, after=after, limit=limit + 1)
+    page = found[:limit]
+    rows = {number: row for number, row in _details(index, [each.number for each in page])}
+    images = [_image(rows[each.number], boxes) for each in page]
+    return IndexPage(images, page[-1] if len(found) > limit else None)
+
+
+def _count(index: sqlite3.Connection, where: tuple[str, list[Any]]) -> int:
+    condition, values = where
+    # `condition` is of constants with placeholders; what a user wrote is in `values`
+    count: int = index.execute(f"SELECT count(*) FROM images WHERE {condition}", values).fetchone()[0]  # noqa: S608
+    return count
+
+
 def _positions(
-    index: sqlite3.Connection, selection: Selection, *, after: Position | None, limit: int
+    index: sqlite3.Connection,
+    selection: Selection,
+    where: tuple[str, list[Any]],
+    *,
+    after: Position | None,
+    limit: int,
 ) -> list[Position]:
     column, order = SORTS[selection.sort], "DESC" if selection.descending else "ASC"
-    where, values = _conditions(index, selection)
+    condition, values = where
     if after is not None:
-        where += f" AND ({column}, number) {'<' if selection.descending else '>'} (?, ?)"
-        values += [*after]
+        condition += f" AND ({column}, number) {'<' if selection.descending else '>'} (?, ?)"
+        values = [*values, *after]
     # as above; the column is one of the catalogue of sorts
-    statement = f"SELECT {column}, number FROM images WHERE {where} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608
+    statement = (
+        f"SELECT {column}, number FROM images WHERE {condition} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608
+    )
     return list(map(Position._make, index.execute(statement, [*values, limit])))
 
 
@@ -236,7 +273,9 @@ def _conditions(index: sqlite3.Connection, selection: Selection) -> tuple[str, l
         values.append(selection.class_id)
     if selection.paths is not None:
         _keep_paths(index, selection.paths)
-        parts.append("number IN (SELECT number FROM details JOIN wanted USING (path))")
+        index.execute("CREATE TEMPORARY TABLE chosen (number INTEGER PRIMARY KEY)")
+        index.execute("INSERT INTO chosen SELECT number FROM details JOIN wanted USING (path)")
+        parts.append("number IN (SELECT number FROM chosen)")
     return " AND ".join(parts), values
 
 
@@ -244,7 +283,7 @@ def _keep_paths(index: sqlite3.Connection, paths: Collection[str]) -> None:
     """In a table of this connection: a statement takes at most some thousand parameters."""
     index.execute("PRAGMA temp_store = memory")
     index.execute("CREATE TEMPORARY TABLE wanted (path TEXT PRIMARY KEY) WITHOUT ROWID")
-    index.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((path,) for path in paths))
+    index.execute("INSERT OR IGNORE INTO wanted SELECT value FROM json_each(?)", (json.dumps(sorted(paths)),))
 
 
 def _details(index: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:

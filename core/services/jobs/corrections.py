@@ -107,6 +107,11 @@ def drafts_of_images(db: Database, job_id: str, images: Sequence[str]) -> dict[s
         return {row.image: row for row in rows}
 
 
+def number_of_drafts(db: Database, job_id: str) -> int:
+    with db.reading() as session:
+        return session.execute(_drafts(job_id).with_only_columns(func.count()).order_by(None)).scalar_one()
+
+
 def count_drafts(db: Database, job_id: str) -> Counter[str]:
     """By what they do: `boxes`, `label`, `remove` or `accept`."""
     with db.reading() as session:
