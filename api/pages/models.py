@@ -25,7 +25,7 @@ from core.domain.evaluation_figures import METRICS_OF_KIND
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs.commands import list_jobs
-from core.services.models import versions
+from core.services.models.alias_histories import alias_histories
 from core.services.models.bundles import Standing, find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
 from core.services.models.served import SERVED_FORMATS
@@ -237,12 +237,10 @@ def _per_class(platform: Platform, page: VersionPage, on: str | None) -> tuple[s
 
 
 def _aliases(platform: Platform, project: str) -> list[AliasView]:
-    db = platform.db
     found = []
-    for row in versions.aliases_of(db, project):
-        history = versions.get_alias(db, project, row.alias)
-        alias = alias_of_project(history, project, warning=None)
-        found.append(AliasView(alias, versions.earlier_version(db, project, row.alias), _moves(alias)))
+    for each in alias_histories(platform.db, project):
+        alias = alias_of_project(each.history, project, warning=None)
+        found.append(AliasView(alias, each.earlier, _moves(alias)))
     return found
 
 

@@ -1,19 +1,21 @@
 """A name of a model to the export that answers for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db import Database
-from core.db.tables import ExportRow, VersionRow
+from core.db.tables import ExportRow, OperationRow, VersionRow
 from core.domain.errors import Gone, ModelNotServable, NotFound, RequestInvalid
 from core.domain.model_names import parse_model_name, version_name
 from core.domain.states import RUN_ACTIVE
 from core.services.models.exports import unfinished_exports
 from core.services.models.refs import is_job, line_in
 from core.services.models.versions import version_in
+from core.services.operations.kinds import EXPORT
 
 SERVED_FORMATS = ("onnx", "openvino")
 
@@ -90,25 +92,29 @@ def why_not_served(session: Session, project: str, number: int, *, precision: st
 
 
 def served_or_why(db: Database, versions: Sequence[VersionRow], *, precision: str) -> dict[str, str | None]:
-    """By the id of each version why predictions are not answered by it; None where they are."""
+    """By the id of each version, which is there, why predictions are not answered by it; None where they are."""
+    ids = [version.id for version in versions]
+    of_version = (ExportRow.version_id.in_(ids), ExportRow.deleted_at.is_(None))
+    answering = (ExportRow.format.in_(SERVED_FORMATS), ExportRow.precision == precision)
+    exports = select(ExportRow.version_id, ExportRow.passed).where(*of_version, *answering)
+    active = select(OperationRow.target, OperationRow.params).where(
+        OperationRow.state.in_(RUN_ACTIVE),
+        OperationRow.kind == EXPORT,
+        OperationRow.project_id.in_({version.project_id for version in versions}),
+    )
     with db.reading() as session:
-        passed = set(
-            session.execute(
-                select(ExportRow.version_id).where(
-                    ExportRow.version_id.in_([version.id for version in versions]),
-                    ExportRow.deleted_at.is_(None),
-                    ExportRow.passed,
-                    ExportRow.format.in_(SERVED_FORMATS),
-                    ExportRow.precision == precision,
-                )
-            ).scalars()
-        )
-        return {
-            version.id: None
-            if version.id in passed
-            else why_not_served(session, version.project, version.number, precision=precision)
-            for version in versions
+        made = session.execute(exports).all()
+        waiting = {
+            str(target).partition("/")[0] for target, params in session.execute(active) if _fits(params, precision)
         }
+    passed = {version_id for version_id, has_passed in made if has_passed}
+    failed = {version_id for version_id, _ in made} - passed
+
+    def reason(version: VersionRow) -> str:
+        called = version_name(version.project, version.number)
+        return _reason(called, precision, waits=version.id in waiting, has_failed=version.id in failed)
+
+    return {version.id: None if version.id in passed else reason(version) for version in versions}
 
 
 def _version(session: Session, name: str) -> VersionRow:
@@ -125,7 +131,12 @@ def _version(session: Session, name: str) -> VersionRow:
 def _waits(session: Session, version: VersionRow, precision: str) -> bool:
     """Whether an export that could answer is being made."""
     making = [row.params for row in unfinished_exports(session, version) if row.state in RUN_ACTIVE]
-    return any(each["format"] in SERVED_FORMATS and each["precision"] == precision for each in making)
+    return any(_fits(each, precision) for each in making)
+
+
+def _fits(params: Mapping[str, Any], precision: str) -> bool:
+    """Whether the export that these params ask for could answer."""
+    return params["format"] in SERVED_FORMATS and params["precision"] == precision
 
 
 def _reason(called: str, precision: str, *, waits: bool, has_failed: bool) -> str:

@@ -176,16 +176,6 @@ def get_alias(db: Database, ref: str, alias: str) -> AliasHistory:
         return _history_in(session, line, _alias_in(session, line, alias))
 
 
-def earlier_version(db: Database, ref: str, alias: str) -> int | None:
-    """The number of the version that a rollback would return to; None at the start of the history.
-
-    Raises as `get_alias`.
-    """
-    with db.reading() as session:
-        earlier = _earlier(session, _alias_in(session, line_in(session, ref), alias))
-        return None if earlier is None else earlier.number
-
-
 def aliases_of(db: Database, ref: str) -> list[AliasRow]:
     """Those of the project; by a job's id, those that point at a version of the job."""
     with db.reading() as session:

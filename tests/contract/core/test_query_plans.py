@@ -21,6 +21,7 @@ from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase, 
 from core.services.maintenance.project_retention import own_retentions
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
+from core.services.models.alias_histories import alias_histories
 from core.services.models.batch_predictions import list_batches
 from core.services.models.bundles import find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
@@ -28,7 +29,8 @@ from core.services.models.evaluation_overviews import evaluation_overviews
 from core.services.models.evaluations import list_evaluations
 from core.services.models.exports import list_exports
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
-from core.services.models.versions import find_version, list_versions
+from core.services.models.served import served_or_why, why_not_served
+from core.services.models.versions import find_version, list_versions, roll_back_alias, set_alias
 from core.services.operations.commands import list_operations, newest_operation
 from core.services.paging import cursor_after
 from core.services.projects.commands import create_project, list_projects
@@ -38,7 +40,7 @@ from core.services.runs.commands import list_runs
 from core.services.storage.usage import project_usage
 from core.services.views import job_overview, version_overviews
 from core.services.work.events import events_after, standings
-from tests.builders import lineage
+from tests.builders import exports, lineage
 
 FIRST: dict[str, Any] = {"cursor": None, "limit": 10}
 READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
@@ -163,6 +165,36 @@ def test_a_matrix_is_seven_statements(platform: Platform, limit: int) -> None:
         matrix = evaluation_matrix(platform.db, lineage.SLUG, split="test", limit=limit)
         assert len(matrix.rows) == limit
     assert len(statements) == 7
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_aliases_and_what_answers_are_as_many_statements_for_any_number_of_versions(
+    platform: Platform, count: int
+) -> None:
+    job = lineage.dataset(platform, "first")
+    for number in range(1, count + 1):
+        lineage.version(platform, job.id, 0.9)
+        for alias in ("production", f"alias-{number}"):
+            set_alias(platform.db, lineage.SLUG, alias, version=f"v{number}")
+    with _statements(platform.db) as statements:
+        found = {each.history.row.alias: each for each in alias_histories(platform.db, lineage.SLUG)}
+    assert len(statements) == 4 and len(found) == count + 1
+    assert (len(found["production"].history.moves), found["production"].earlier) == (count, count - 1)
+    assert found["alias-1"].earlier is None
+    rolled_back = roll_back_alias(platform.db, lineage.SLUG, "production")
+    again = next(each for each in alias_histories(platform.db, lineage.SLUG) if each.history.row.alias == "production")
+    assert again.history.row.number == rolled_back.row.number == count - 1
+    assert again.earlier == (count - 2 or None)
+
+    versions = list_versions(platform.db, cursor=None, limit=50).items
+    exports.claimed_export(platform, versions[0], exports.ONNX)
+    with _statements(platform.db) as statements:
+        reasons = served_or_why(platform.db, versions, precision="fp32")
+    assert len(statements) == 2 and len(reasons) == count
+    with platform.db.reading() as session:
+        for version in versions:
+            why = why_not_served(session, version.project, version.number, precision="fp32")
+            assert reasons[version.id] == why and why
 
 
 def test_a_job_with_its_runs_is_two_statements(platform: Platform) -> None:
