@@ -1,11 +1,12 @@
 """Two versions of a project compared on the same images: those of its frozen test set, or of a split that is named."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from core.db.tables import EvaluationRow, JobRow, OperationRow, TestSetRow, VersionRow
-from core.domain.errors import NoTestSet
+from core.domain.errors import EvaluationNotFound, Gone, NoTestSet
 from core.domain.model_names import version_name
 from core.domain.states import RunState
 from core.services.context import Platform
@@ -77,15 +78,25 @@ def _frozen(session: Session, project_id: str, slug: str) -> TestSetRow:
 def _evaluated(platform: Platform, version: VersionRow, job: JobRow, split: str, *, queues: bool) -> ComparedVersion:
     name = version_name(version.project, version.number)
     operation = newest_operation(platform.db, EVALUATE, f"{version.id}/{job.fingerprint}/{split}")
-    if operation is None or operation.state != RunState.FAILED or operation.purged_at is not None:
-        # One that failed is not tried again by itself while it can be retried.
+    evaluation = _made_by(platform, operation)
+    # One that failed is not tried again by itself while it can be retried.
+    has_failed = operation is not None and operation.state == RunState.FAILED and operation.purged_at is None
+    if evaluation is None and not has_failed:  # where it is there, nothing is requested, which would lock the project
         wanted = EvaluationRequest(dataset=job.id, version=name, split=split)
         operation = request_evaluation(platform, wanted).operation if queues else find_evaluation(platform.db, wanted)
-    found = ((operation and operation.result) or {}).get("evaluation_id")
+        evaluation = _made_by(platform, operation)
     return ComparedVersion(
         row=version,
         name=name,
         dataset=get_job(platform.db, version.job_id) if version.job_id else None,
         operation=operation,
-        evaluation=get_evaluation(platform.db, str(found)) if found else None,
+        evaluation=evaluation,
     )
+
+
+def _made_by(platform: Platform, operation: OperationRow | None) -> EvaluationRow | None:
+    """The evaluation that the operation has made, unless it was deleted since."""
+    found = ((operation and operation.result) or {}).get("evaluation_id")
+    with suppress(EvaluationNotFound, Gone):
+        return get_evaluation(platform.db, str(found)) if found else None
+    return None
