@@ -128,7 +128,10 @@ class Comparison(BaseModel):
     generation: int | None = Field(description="Of the frozen test set; null where a dataset was named.", examples=[1])
     first: ComparisonSide
     second: ComparisonSide
-    figures: list[ComparedFigure]
+    figures: list[ComparedFigure] = Field(
+        description="Of their evaluations. What the training of a yolo version reported for the same split can differ, "
+        "much for a weak detector: it pads the images of a batch to one shape, an evaluation each for itself."
+    )
     params: dict[str, dict[str, Any]] = Field(
         description="Params of the trainings that differ.", examples=[{"epochs": {"first": 30, "second": 50}}]
     )

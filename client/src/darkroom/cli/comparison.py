@@ -1,6 +1,6 @@
 """Versions side by side: figures as rows, versions as columns; and versions over datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from darkroom.cli.main_metrics import best, numbers
@@ -19,17 +19,24 @@ OWN_REPORT, FROZEN_SET, EVALUATIONS = "Own report", "Frozen test set", "Evaluati
 _BY_TRAINING = f"{OWN_REPORT}: by each training, on its own data."
 _ON_FROZEN = f"{FROZEN_SET}: both on the same images."
 _EVALUATED = f"{EVALUATIONS}: later, of a version or (onnx fp32) of a file."
+_PADDED = (
+    f"For the same split {OWN_REPORT} can differ from the others, much for a weak detector: a yolo training pads the "
+    "images of a batch to one shape, an evaluation each for itself."
+)
+_PADDING_TRAINER = "yolo"
 _CERTIFIED = "How far a file is from its version: its certificate, `darkroom export`."
 MARK = " *"  # also where there are no colours
 
 
-def which_is_which(*, frozen: bool, evaluations: bool) -> str:
+def which_is_which(*, frozen: bool, evaluations: bool, trainers: Collection[str] = ()) -> str:
     """A line on where the figures of one split come from; empty where there are those of the trainings alone.
 
     `frozen`: the versions were compared on the frozen test set; `evaluations`: or evaluated over datasets.
+    `trainers`: of the versions.
     """
     others = [text for text, printed in ((_ON_FROZEN, frozen), (_EVALUATED, evaluations)) if printed]
-    return " ".join((_BY_TRAINING, *others, _CERTIFIED)) if others else ""
+    why = [_PADDED] if _PADDING_TRAINER in trainers else []
+    return " ".join((_BY_TRAINING, *others, *why, _CERTIFIED)) if others else ""
 
 
 def figures_table(versions: "Sequence[ModelVersion]", *, split: str) -> Rows:

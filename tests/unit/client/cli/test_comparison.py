@@ -25,6 +25,9 @@ def test_a_line_says_which_figure_is_which_where_there_are_several() -> None:
     assert [line.count(f"{name}:") for name in ("Own report", "Frozen test set", "Evaluations")] == [1, 1, 1]
     assert "certificate" in line and "\n" not in line
     assert "Frozen" not in which_is_which(frozen=False, evaluations=True)
+    padded = which_is_which(frozen=True, evaluations=False, trainers={"yolo", "vit"})
+    assert "pads the images of a batch" in padded and "\n" not in padded
+    assert "pads" not in which_is_which(frozen=True, evaluations=True, trainers={"vit"})
 
 
 def test_classes_have_the_interval_of_their_change_and_a_mark_where_it_is_beyond_chance() -> None:

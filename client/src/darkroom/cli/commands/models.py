@@ -123,7 +123,8 @@ def compare(
     if table is not None:
         session.out.print("", table)
     frozen = compared is not None and bool(compared.figures)
-    if line := which_is_which(frozen=frozen, evaluations=table is not None):
+    trainers = {each.trainer for each in versions}
+    if line := which_is_which(frozen=frozen, evaluations=table is not None, trainers=trainers):
         session.out.message(f"\n{line}", style="dim")
     if plot is not None:
         if compared is None or compared.paired is None:
