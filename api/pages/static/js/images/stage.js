@@ -3,7 +3,7 @@
 const PADDING = 16;
 const MOST = 40; // CSS pixels of an image pixel
 const MOST_FITTED = 4;
-const PIXELS_FROM = 4; // from here on single pixels are drawn as squares
+const PIXELS_FROM = 6; // from here on single pixels are drawn as squares
 
 export class Stage {
   scale = 1;
