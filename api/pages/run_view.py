@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
+from api.pages.filters import NONE
+from api.pages.training_form import schema_of
 from core.domain.main_metrics import MAIN
 from core.services.runs.history import RunHistory
-from pipeline.params.catalogue import CATALOGUE, params_of
+from pipeline.params.catalogue import CATALOGUE
 
 # Escape sequences of terminals: colours and cursor movements (ECMA-48 CSI), titles (OSC).
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)", re.DOTALL)
@@ -81,6 +85,21 @@ def _loss_series(names: Sequence[str]) -> list[Series]:
     ]
 
 
+def figure_rows(history: RunHistory, charts: Sequence[Chart]) -> Markup:
+    """Of the table of all figures: an epoch a row, in the columns of the charts. A template takes 30 ms for the 3,300
+    cells of 300 epochs."""
+    names = [series.name for chart in charts for series in chart.series]
+    rows = []
+    for epoch, metrics in history.epochs.items():
+        cells = "".join(f"<td>{_figure(metrics.get(name))}</td>" for name in names)
+        rows.append(f'<tr><th scope="row">{epoch:d}</th>{cells}</tr>')
+    return Markup("\n".join(rows))  # noqa: S704 - numbers, as formatted here
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else NONE
+
+
 def best_of(history: RunHistory) -> tuple[str, float, int] | None:
     """The main metric, its best value so far, and the epoch of that. None before the first."""
     for name in MAIN:
@@ -93,7 +112,7 @@ def best_of(history: RunHistory) -> tuple[str, float, int] | None:
 
 def split_params(trainer: str, params: Mapping[str, Any]) -> tuple[list[Param], list[Param]]:
     """Those that differ from the default, and the others."""
-    schema = params_of(trainer).model_json_schema()["properties"] if trainer in CATALOGUE else {}
+    schema = schema_of(trainer) if trainer in CATALOGUE else {}
     changed: list[Param] = []
     others: list[Param] = []
     for name, value in params.items():

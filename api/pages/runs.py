@@ -9,7 +9,7 @@ from api.dependencies import CurrentPlatform, Cursor, ProjectFilter
 from api.http.page_stream import HOME, position_in
 from api.http.run_logs import last_lines, stored_log
 from api.pages.rendering import mlflow_url, render
-from api.pages.run_view import best_of, charts_of, log_text, split_params, stages_of
+from api.pages.run_view import best_of, charts_of, figure_rows, log_text, split_params, stages_of
 from api.schemas.runs import Run, run_of
 from core import clock
 from core.db.tables import RunRow, VersionRow
@@ -84,7 +84,8 @@ def show_run(request: Request, platform: CurrentPlatform, run_id: str, attempt: 
         job=job,
         dataset=dataset_name(job.project, job.revision),
         history=history,
-        charts=charts_of(history),
+        charts=(charts := charts_of(history)),
+        figure_rows=figure_rows(history, charts),
         best=best_of(history),
         stages=stages_of(row.state, row.stage, history),
         is_over=row.state in RUN_ENDED,

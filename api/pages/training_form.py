@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from pipeline.params.catalogue import params_of
+from pipeline.params.catalogue import CATALOGUE, params_of
 
 _PARAM = "params."  # the names of the controls are those of the fields in the API's problems
 
@@ -115,18 +116,28 @@ class Group:
         return sum(bool(control.error) for control in self.controls)
 
 
+@lru_cache(maxsize=len(CATALOGUE))
+def schema_of(trainer: str) -> Mapping[str, Mapping[str, Any]]:
+    """The properties of the JSON Schema of its params, which takes 5 ms to make. Raises ParamsInvalid for an unknown
+    trainer, TrainerCannotTrain for one of imported models."""
+    params = params_of(trainer)
+    return {
+        # The schema leaves out a default that a factory makes.
+        name: {"default": params.model_fields[name].get_default(call_default_factory=True, validated_data={}), **schema}
+        for name, schema in params.model_json_schema()["properties"].items()
+    }
+
+
 def form_of(trainer: str, values: Mapping[str, Any], errors: Mapping[str, str]) -> list[Group]:
     """The groups of the form. `values`: params that differ from the defaults, by name; text is drawn as it is.
 
     `errors`: messages by the field of the API (`params.epochs`, `params.templates.0`). Raises ParamsInvalid for an
     unknown trainer.
     """
-    properties: Mapping[str, Mapping[str, Any]] = params_of(trainer).model_json_schema()["properties"]
+    properties = schema_of(trainer)
     placed = [name for names in _GROUPS.values() for name in names]
     groups = [
-        Group(
-            title, [_control(trainer, name, properties[name], values, errors) for name in names if name in properties]
-        )
+        Group(title, [_control(name, properties[name], values, errors) for name in names if name in properties])
         for title, names in (*_GROUPS.items(), (_OTHERS, [name for name in properties if name not in placed]))
     ]
     return [
@@ -182,16 +193,14 @@ def _prompts(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _control(
-    trainer: str, name: str, schema: Mapping[str, Any], values: Mapping[str, Any], errors: Mapping[str, str]
-) -> Control:
+def _control(name: str, schema: Mapping[str, Any], values: Mapping[str, Any], errors: Mapping[str, str]) -> Control:
     options = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     is_nullable = len(options) < len(schema.get("anyOf", ()))
     typed = {**schema, **options[0]} if options else dict(schema)
     choices = tuple(str(each) for each in typed.get("enum", ()))
     kinds = {"integer": "integer", "number": "number", "boolean": "boolean", "array": "lines", "object": "prompts"}
     kind = "choice" if choices else kinds.get(str(typed.get("type")), "text")
-    default = _as_control(kind, schema.get("default", _default_of(trainer, name)))
+    default = _as_control(kind, schema["default"])
     return Control(
         name=name,
         label=_LABELS.get(name, name.replace("_", " ").capitalize()),
@@ -205,11 +214,6 @@ def _control(
         is_nullable=is_nullable,
         error=_error_of(name, errors),
     )
-
-
-def _default_of(trainer: str, name: str) -> Any:
-    """Of a field with a factory, which the schema leaves out."""
-    return params_of(trainer).model_fields[name].get_default(call_default_factory=True, validated_data={})
 
 
 def _error_of(name: str, errors: Mapping[str, str]) -> str:

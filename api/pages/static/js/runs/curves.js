@@ -4,7 +4,7 @@ import { all, make, one } from "../lib/dom.js";
 
 const COLORS = ["--accent", "--info", "--success", "--danger", "--muted", "--text"];
 const DASHES = [undefined, [6, 4], [2, 3], [9, 3, 2, 3]];
-const HEIGHTS = { metrics: 250, rate: 150 };
+const HEIGHTS = { metrics: 250 };
 
 // `names` of the metrics, and per epoch the figures in their order. `add` answers false for metrics that it does not know.
 export class Figures {
@@ -32,8 +32,8 @@ export class Figures {
     const row = make(
       "tr",
       {},
-      make("th", { scope: "row", class: "right" }, String(epoch)),
-      ...values.map((value) => make("td", { class: "right" }, value === null ? "–" : text(value))),
+      make("th", { scope: "row" }, String(epoch)),
+      ...values.map((value) => make("td", {}, value === null ? "–" : text(value))),
     );
     if (known >= 0) {
       this.#values[known] = values;
@@ -91,7 +91,7 @@ class Curves {
     const data = this.#figures.of(this.#names);
     this.#chart = await lines(one("[data-plot]", card), {
       label: `${one("h2", card).textContent} by epoch: ${this.#names.join(", ")}. The table below has the figures.`,
-      height: HEIGHTS[card.dataset.chart] ?? 200,
+      height: HEIGHTS[card.dataset.chart] ?? 190,
       xLabel: "epoch",
       sync: "epochs",
       series: this.#buttons.map(({ dataset }) => ({
