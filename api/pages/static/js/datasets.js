@@ -1,7 +1,7 @@
 // A dataset: its preparation as it goes, exports, images of findings in large, uploads that extend it.
 import { startActions } from "./lib/actions.js";
 import { call, showProblem } from "./lib/api.js";
-import { all, make, one } from "./lib/dom.js";
+import { make, one } from "./lib/dom.js";
 import { open } from "./lib/dialog.js";
 import { live } from "./lib/live.js";
 import { loadParts } from "./lib/parts.js";
@@ -15,10 +15,14 @@ startUploads();
 
 const page = one("#dataset");
 if (page.dataset.position !== undefined) follow();
-for (const link of all("[data-export]")) link.addEventListener("click", makeExport);
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-zoom]");
   if (button) zoom(button);
+  const link = event.target.closest("[data-export]");
+  if (link) {
+    event.preventDefault();
+    makeExport(link);
+  }
 });
 loadParts();
 
@@ -41,9 +45,8 @@ function concerns(data) {
 }
 
 // The link's own address answers 202 until the file is there.
-async function makeExport(event) {
-  event.preventDefault();
-  const link = event.currentTarget;
+async function makeExport(link) {
+  if (link.hasAttribute("aria-busy")) return;
   const words = link.textContent;
   link.setAttribute("aria-busy", "true");
   link.textContent = "Is being made";

@@ -59,6 +59,7 @@ export function morph(old, fresh) {
     if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
     return;
   }
+  if (old.hasAttribute("data-kept")) return; // a script fills it
   if (fresh.hasAttribute("data-part")) return; // it was loaded into the page, or is about to be
   attributes(old, fresh);
   if (old.matches("select, textarea")) return;
