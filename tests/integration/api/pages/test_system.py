@@ -1,7 +1,10 @@
 """The page of the system and the list of operations."""
 
+import json
 import re
+import threading
 from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
@@ -16,6 +19,7 @@ from core.services.work.locks import note_worker
 from darkroom.cli.checkup.remote import REMEDIES as REMEDIES_OF_DOCTOR
 from tests.builders import rows
 from tests.integration.api.pages.test_shell import page_of
+from tests.servers.api import serving
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 
@@ -61,3 +65,32 @@ def test_sessions_are_listed_and_can_be_revoked(client: httpx.Client, platform: 
     assert opened.secret not in page and len(paths) == 1
     assert client.delete(paths[0]).status_code == 204
     assert "Firefox" not in page_of(client, "/ui/system")
+
+
+def test_models_in_memory_have_their_requests_and_latencies(platform: Platform) -> None:
+    model = {
+        **{"name": "raccoons/v3", "names": ["raccoons"], "version_id": "v", "export_id": "e", "sha256": "0" * 64},
+        **{"engine": "onnxruntime", "precision": "fp32", "bytes": 12_000_000, "requests": 1234, "failed": 2},
+        **{"p50_ms": 4.25, "p95_ms": 9.5, "load_seconds": 1.0, "choice": {}},
+    }
+    stale = {"name": "raccoons@production", "version": "raccoons/v3", "problem": "raccoons/v4 has no export"}
+    memory = {"items": [model], "names": [stale], "bytes": 12_000_000, "max_bytes": 2_000_000_000}
+
+    class Serving(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(memory).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Not to the output of the tests."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Serving) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with serving(platform, serving_url=f"http://127.0.0.1:{server.server_port}") as client:
+            page = page_of(client, "/ui/system")
+        server.shutdown()
+    assert "answers, 1 model in memory" in page and "12.0 MB of 2.0 GB in memory" in page
+    assert "1,234 requests, 2 failed; p50 4.2 ms, p95 9.5 ms" in page and "raccoons/v4 has no export" in page
