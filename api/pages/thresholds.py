@@ -17,7 +17,7 @@ from pipeline.evaluation.read_answers import Order, read_answers, read_answers_s
 router = APIRouter(prefix="/ui/projects/{project}/versions/{number}", include_in_schema=False)
 
 TILES = 12  # on a page of the slider
-WORST = 24
+WORST = 18
 
 ClassName = Annotated[str | None, Query(alias="class", max_length=1000, description="The name of a class.")]
 Listed = Annotated[Order, Query(description="The order of the images.")]

@@ -4,6 +4,8 @@ import { confirm } from "../lib/dialog.js";
 import { all, one } from "../lib/dom.js";
 import { follow } from "./follow.js";
 
+one(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }); // on a phone it may be beside the window
+
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
