@@ -124,8 +124,8 @@ def _text(box: TileBox, size: float, height: float) -> str:
     y = min(box.y + box.height + size, height - size / 4) if is_true else max(box.y - size / 4, size)
     label = box.label if len(box.label) <= _LABEL_LENGTH else f"{box.label[: _LABEL_LENGTH - 1]}…"
     words = f"{_SIGNS[box.outcome]} {label}" + ("" if is_true else f" {box.score:.2f}")
-    look = f'font-size="{size:.1f}" stroke-width="{size / 4:.1f}"'
-    return f'<text x="{box.x + size / 4:.1f}" y="{y:.1f}" {look}>{escape(words)}</text>'
+    drawn = f'font-size="{size:.1f}" stroke-width="{size / 4:.1f}"'
+    return f'<text x="{box.x + size / 4:.1f}" y="{y:.1f}" {drawn}>{escape(words)}</text>'
 
 
 def answers_path(request: Request, platform: Platform, evaluation: EvaluationRow) -> Any:

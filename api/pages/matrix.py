@@ -42,12 +42,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionMatrix:
-    """`shown`: indices of the labels that have a row and a column. `rows`: their cells, None where nothing was counted.
+    """`listed`: indices of the labels that have a row and a column. `rows`: their cells, None where nothing was counted.
 
     `totals`: of every label."""
 
     labels: Sequence[str]
-    shown: Sequence[int]
+    listed: Sequence[int]
     rows: Sequence[Sequence[Cell | None]]
     totals: Sequence[int]
     confused: Sequence[Cell]
@@ -138,11 +138,11 @@ def matrix_of(
     background = len(labels) - 1 if min_score is not None else -1
     wrong = [each for each in found.values() if each.row != each.column]
     between = [each for each in wrong if background not in (each.row, each.column)]
-    shown = range(len(labels)) if is_whole or len(labels) <= MANY else _most_confused(between, background)
+    listed = range(len(labels)) if is_whole or len(labels) <= MANY else _most_confused(between, background)
     return ConfusionMatrix(
         labels=labels,
-        shown=shown,
-        rows=[[found.get((row, column)) for column in shown] for row in shown],
+        listed=listed,
+        rows=[[found.get((row, column)) for column in listed] for row in listed],
         totals=totals,
         confused=sorted(between or wrong, key=lambda each: (-each.count, -each.share))[:CONFUSED],
         min_score=min_score,

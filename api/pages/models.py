@@ -41,7 +41,7 @@ router = APIRouter(prefix="/ui/projects/{project}", include_in_schema=False)
 
 LISTED = 50  # versions of a page
 DATASETS = 50  # that an evaluation may be made on, the newest
-OPERATIONS = 50  # the newest of a project, of which those of a version are shown
+OPERATIONS = 50  # the newest of a project, of which those of a version are listed
 SUSPECTS = 48
 _VERSION = "/versions/{number}"
 

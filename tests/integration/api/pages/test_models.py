@@ -103,7 +103,7 @@ def test_a_cell_opens_the_images_behind_it(platform: Platform, client: httpx.Cli
     cells = {tuple(map(int, re.findall(r"(?:truth|predicted)=(\d+)", each))) for each in links(page, "truth=")}
     assert cells == {(0, 0), (1, 1), (0, 1), (1, 2), (2, 0)}
     behind = page_of(client, f"{YARD}/confusion?on={evaluation}&truth=0&predicted=1")
-    assert links(behind, "edit=1") == [f"/ui/datasets/{yard.job.id}/images?image=wrong.jpg&edit=1"]
+    assert links(behind, "#edit") == [f"/ui/datasets/{yard.job.id}/images?image=wrong.jpg#edit"]
     sha256 = next(iter(re.findall(r"/dataset/images/job_\w+/(\w{64})", behind)))
     assert client.get(f"/dataset/images/{yard.job.id}/{sha256}?size=128").status_code == 200
     assert len(re.findall(r'class="box false[^>]+data-partner', behind)) == 2
@@ -123,8 +123,8 @@ def test_thresholds_have_every_box_and_the_figures_at_that_of_the_version(
     curve = json.loads(unescape(next(iter(re.findall(r"data-curve='([^']+)'", page)))))
     assert len(curve["x"]) == len(curve["f1"]) == 99 and 'data-chosen="0.5"' in page
     at = curve["x"].index(0.5)
-    shown = dict(re.findall(r'data-at="(\w+)">([\d.]+)<', page))
-    assert {name: f"{curve[name][at]:.3f}" for name in ("precision", "recall", "f1")} == shown
+    listed = dict(re.findall(r'data-at="(\w+)">([\d.]+)<', page))
+    assert {name: f"{curve[name][at]:.3f}" for name in ("precision", "recall", "f1")} == listed
     assert len(re.findall(r'<g class="box \w+" data-partner="-?\d+" data-class="\d+" data-score=', page)) == 6
     one = page_of(client, f"{YARD}/thresholds?class=ball&order=path")
     assert 'data-class="0"' in one and "for this class" in one
@@ -135,8 +135,8 @@ def test_worst_images_come_first_and_suspects_are_what_the_labels_deny(
 ) -> None:
     evaluate(platform, yard)
     worst = page_of(client, f"{YARD}/images")
-    assert "wrong.jpg" in links(worst, "edit=1")[0] and len(links(worst, "edit=1")) == 3
-    assert len(links(page_of(client, f"{YARD}/images?order=suspect"), "edit=1")) == 1
+    assert "wrong.jpg" in links(worst, "#edit")[0] and len(links(worst, "#edit")) == 3
+    assert len(links(page_of(client, f"{YARD}/images?order=suspect"), "#edit")) == 1
 
 
 def test_an_old_evaluation_is_to_be_made_again(platform: Platform, client: httpx.Client, yard: Yard) -> None:
@@ -154,10 +154,10 @@ def test_exports_say_why_they_were_refused_and_what_is_being_made(
     reason = "mAP50-95 fell by 0.031 <b>"
     published.export(platform, yard.version, b"int8", ExportChoice("onnx", "int8"), passed=False, reasons=[reason])
     published.export(platform, yard.version, b"onnx")
-    asked = client.post("/models/yard/v1/exports", json={"format": "openvino"}).json()
+    made = client.post("/models/yard/v1/exports", json={"format": "openvino"}).json()
     page = page_of(client, f"{YARD}/exports")
     assert "mAP50-95 fell by 0.031 &lt;b&gt;" in page and "refused" in page and "force=true" in page
-    assert f'data-topics="{asked["operation_id"]}"' in page and "Make the bundle" in page
+    assert f'data-topics="{made["operation_id"]}"' in page and "Make the bundle" in page
     assert "onnx fp32, certificate" in page_of(client, YARD)
 
 
@@ -176,11 +176,11 @@ def test_a_classifier_has_images_by_loss_and_suspect_labels(platform: Platform, 
     base = "/ui/projects/pets/versions/1"
     assert "Accuracy" in page_of(client, base)
     answered.evaluated_classifier(platform, version, job, predictions)
-    assert "2.jpg" in links(page_of(client, f"{base}/images"), "edit=1")[0]
-    assert links(page_of(client, f"{base}/suspects"), "edit=1") == [f"/ui/datasets/{job.id}/images?image=2.jpg&edit=1"]
+    assert "2.jpg" in links(page_of(client, f"{base}/images"), "#edit")[0]
+    assert links(page_of(client, f"{base}/suspects"), "#edit") == [f"/ui/datasets/{job.id}/images?image=2.jpg#edit"]
     assert "marked as unsure" in page_of(client, f"{base}/thresholds")
     behind = page_of(client, f"{base}/confusion?truth=0&predicted=1")
-    assert len(links(behind, "edit=1")) == 1
+    assert len(links(behind, "#edit")) == 1
 
 
 def test_versions_are_listed_with_a_figure_on_each_dataset(
