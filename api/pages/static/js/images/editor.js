@@ -7,9 +7,7 @@ import { Steps } from "./undo.js";
 import { boxesOf, save } from "./viewer.js";
 
 // Returns {toggle, escape, arrow, leave, forget, end, keys}.
-export function startEditor(view) {
-  return new Editor(view).handle();
-}
+export const startEditor = (view) => new Editor(view).handle();
 
 class Editor {
   #view;
@@ -103,6 +101,7 @@ class Editor {
     this.#open = false;
     this.#draw(false);
     this.#stopPointer?.();
+    this.#view.svg.removeEventListener("focusin", this.#focus);
     this.#selected = -1;
     const { section } = this.#view;
     section.classList.remove("edits");
@@ -133,11 +132,14 @@ class Editor {
       },
       add: (box) => this.#add(box),
     });
-    svg.onfocusin = (event) => {
-      const group = event.target.closest("[data-index]");
-      if (group && Number(group.dataset.index) !== this.#selected) this.#select(Number(group.dataset.index));
-    };
+    svg.addEventListener("focusin", this.#focus);
   }
+
+  // By Tab: the box that has the focus is the selected one.
+  #focus = (event) => {
+    const index = Number(event.target.closest("[data-index]")?.dataset.index ?? -1);
+    if (this.#open && index >= 0 && index !== this.#selected) this.#select(index);
+  };
 
   #redraw(boxes) {
     this.#view.layer.draw(boxes, { selected: this.#selected, editable: true });
@@ -223,9 +225,8 @@ class Editor {
   #arrow(event) {
     const box = this.#open && this.#isDetection ? this.#steps.now[this.#selected] : null;
     if (!box) return false;
-    const step = 1000;
-    const dx = { ArrowLeft: -step, ArrowRight: step }[event.key] ?? 0;
-    const dy = { ArrowUp: -step, ArrowDown: step }[event.key] ?? 0;
+    const dx = { ArrowLeft: -1000, ArrowRight: 1000 }[event.key] ?? 0;
+    const dy = { ArrowUp: -1000, ArrowDown: 1000 }[event.key] ?? 0;
     const { data } = this.#view;
     const next = event.shiftKey ? resized(box, "se", dx, dy, data) : moved(box, dx, dy, data);
     this.#commit(this.#steps.now.map((each, index) => (index === this.#selected ? next : each)));

@@ -151,7 +151,7 @@ function alone(section) {
   const changed = [];
   for (let element = section; element !== document.body; element = element.parentElement) {
     for (const other of element.parentElement.children) {
-      if (other === element || other.inert || other.matches("dialog, script, .toasts, #announcer, .skip")) continue;
+      if (other === element || other.inert || other.matches("dialog, script, .toasts, #announcer")) continue;
       other.inert = true;
       changed.push(other);
     }
