@@ -33,7 +33,9 @@ export class Pane {
     image.hidden = false;
     image.alt = name;
     if (image.getAttribute("src") === url) return;
+    image.classList.remove("broken");
     image.src = url;
+    image.onerror = () => image.classList.add("broken"); // what the service cannot read either is said below
     image.onload = () => this.#size(image.naturalWidth, image.naturalHeight);
   }
 

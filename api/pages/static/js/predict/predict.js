@@ -1,5 +1,5 @@
 // Try it: images of a queue, or the camera, are sent to one model or two; what they answer is drawn.
-import { announce, one } from "../lib/dom.js";
+import { announce, one, toast } from "../lib/dom.js";
 import { showProblem } from "../lib/api.js";
 import { reveal } from "../lib/clipboard.js";
 import { keys } from "../lib/keys.js";
@@ -53,6 +53,7 @@ models();
 function select(item) {
   if (!item) return;
   strip.select(item);
+  if (!sides().length) toast("Choose a project and a version: then it is asked.");
   for (const key of sides()) {
     panes[key].clear();
     panes[key].showImage(item.url, item.name);
