@@ -42,9 +42,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionMatrix:
-    """`listed`: indices of the labels that have a row and a column. `rows`: their cells, None where nothing was counted.
-
-    `totals`: of every label."""
+    """`listed`: indices of the labels that have a row and a column. `rows`: their cells, None where nothing was
+    counted. `totals`: of every label."""
 
     labels: Sequence[str]
     listed: Sequence[int]
