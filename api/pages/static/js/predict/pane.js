@@ -17,6 +17,7 @@ export class Pane {
     this.part("found").addEventListener("pointerleave", () => this.#mark(null));
     this.part("found").addEventListener("focusin", (event) => this.#mark(event.target.closest("li")));
     this.part("found").addEventListener("focusout", () => this.#mark(null));
+    this.part("found").addEventListener("keydown", step);
   }
 
   set model({ value, version, reason }) {
@@ -128,7 +129,7 @@ export class Pane {
         const fill = make("span", { class: `bar c${row.class_index % 12}` });
         fill.style.setProperty("inline-size", `${100 * row.score}%`);
         const name = make("span", { class: `class-name c${row.class_index % 12}` }, make("span", { class: "dot", "aria-hidden": "true" }), make("bdi", { title: row.label }, row.label));
-        const attributes = isDetector ? { "data-index": index, tabindex: "0" } : {};
+        const attributes = isDetector ? { "data-index": index, tabindex: index ? "-1" : "0" } : {};
         return make("li", attributes, name, make("span", { class: "track", "aria-hidden": "true" }, fill), make("span", { class: "score" }, percent(row.score)));
       }),
     );
@@ -172,6 +173,17 @@ export class Pane {
     const words = parts.map(([name, value], index) => make("span", {}, make("span", { class: `key p${index}`, "aria-hidden": "true" }), `${name} ${ms(value)}`));
     this.part("latency").replaceChildren(make("p", {}, make("b", {}, ms(whole)), " for this image"), bar, make("p", { class: "latency-words" }, ...words));
   }
+}
+
+// The list is one stop of the Tab key; arrows go through it.
+function step(event) {
+  const item = event.target.closest("li");
+  const next = { ArrowDown: item?.nextElementSibling, ArrowUp: item?.previousElementSibling }[event.key];
+  if (!next) return;
+  event.preventDefault();
+  item.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
 }
 
 export const ms = (value) => (value < 10 ? `${value.toFixed(1)} ms` : value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`);
