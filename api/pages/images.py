@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from api.dependencies import CurrentPlatform, Cursor
 from api.images.selection import cursor_of, cursor_of_number, number_of_cursor, position_of, selection_of
 from api.pages.dataset_frame import dataset_frame
-from api.pages.image_tiles import BOXES_OUTLINED, PAGES, thumbnail_sources, tile_of
+from api.pages.image_tiles import BOXES_OUTLINED, PAGES, tile_of
 from api.pages.rendering import render
 from api.pages.suspects import SuspectLabels, suspects_of
 from api.schemas.corrections import correction_of
@@ -210,7 +210,6 @@ def _full_view(request: Request, platform: Platform, found: _Images, query: Imag
         draft_data="" if draft is None else json.dumps(draft.change, separators=(",", ":"), ensure_ascii=False),
         src=f"{original}?size={_ORIGINAL_SIDE}" if is_large else original,
         original=original,
-        small=thumbnail_sources(job.id, image.sha256, image.width, image.height)[-1][0],
         facts=read_facts(index, number),
         found=findings_of_image(platform.db, job.id, image.path) if job.findings else [],
         suspect=found.suspects.images.get(image.path) if found.suspects else None,

@@ -47,16 +47,14 @@ class Editor {
         ...(detection
           ? {
               d: [() => this.#draw(!this.#drawing), "Draw a box"],
-              c: [() => this.#toClass(), "Class of the selected box"],
+              c: [() => this.#open && this.#selected >= 0 && this.#panel.toClass(), "Class of the selected box"],
               n: [() => this.#selectNext(1), "Select the next box"],
               Delete: [() => this.#delete(), "Delete the selected box"],
               Backspace: [() => this.#delete(), ""],
               ArrowUp: [(event) => this.#arrow(event), "As the other arrows: moves the selected box by a pixel"],
               ArrowDown: [(event) => this.#arrow(event), ""],
               "Shift+ArrowUp": [(event) => this.#arrow(event), "As the other arrows: resizes it by a pixel"],
-              "Shift+ArrowDown": [(event) => this.#arrow(event), ""],
-              "Shift+ArrowLeft": [(event) => this.#arrow(event), ""],
-              "Shift+ArrowRight": [(event) => this.#arrow(event), ""],
+              ...Object.fromEntries(["Down", "Left", "Right"].map((name) => [`Shift+Arrow${name}`, [(event) => this.#arrow(event), ""]])),
             }
           : {}),
         z: [() => this.#step("undo"), "Undo (also Ctrl+Z)"],
@@ -123,7 +121,7 @@ class Editor {
       selected: () => this.#selected,
       drawing: () => this.#drawing,
       select: (index) => this.#select(index),
-      preview: (boxes) => this.#redraw(boxes),
+      preview: (index, box) => this.#view.layer.move(index, box),
       commit: (boxes) => this.#commit(boxes),
       draft: (box) => {
         ghost?.remove();
@@ -152,8 +150,12 @@ class Editor {
       this.#selected = Math.min(this.#selected, now.length - 1);
       this.#redraw(now);
     }
+    this.#update();
+  }
+
+  #update() {
     this.#panel.update({
-      now,
+      now: this.#steps.now,
       selected: this.#selected,
       canUndo: this.#steps.canUndo,
       canRedo: this.#steps.canRedo,
@@ -176,7 +178,8 @@ class Editor {
 
   #select(index, focus = false) {
     this.#selected = index;
-    this.#refresh();
+    this.#view.layer.select(index);
+    this.#update();
     if (focus) this.#view.layer.focus(index);
   }
 
@@ -199,7 +202,7 @@ class Editor {
     this.#selected = this.#steps.now.length;
     this.#commit([...this.#steps.now, { c: this.#view.classes.indexOf(name), name, ...box, difficult: false }]);
     this.#draw(false);
-    this.#toClass();
+    this.#open && this.#selected >= 0 && this.#panel.toClass();
   }
 
   #rename(name) {
@@ -209,14 +212,11 @@ class Editor {
     this.#commit(this.#steps.now.map((box, index) => (index === this.#selected ? { ...box, c, name } : box)));
   }
 
-  #toClass() {
-    if (this.#open && this.#selected >= 0) this.#panel.toClass();
-  }
-
   #delete() {
     if (!this.#open || this.#selected < 0) return;
     const kept = this.#steps.now.filter((_, index) => index !== this.#selected);
     this.#selected = -1;
+    this.#view.section.focus({ preventScroll: true }); // not another box, which the key would delete next
     this.#commit(kept);
     announce("The box is deleted.");
   }

@@ -19,7 +19,8 @@ export function resized(box, handle, dx, dy, size) {
   return next;
 }
 
-// `host`: {size, boxes(), selected(), drawing(), select(index), preview(boxes), commit(boxes), draft(box | null), add(box)}.
+// `host`: {size, boxes(), selected(), drawing(), select(index), preview(index, box),
+// commit(boxes), draft(box | null), add(box)}.
 // Returns a function that ends it. The pointer is taken only where there is a box, a handle, or drawing is on.
 export function editByPointer(svg, host) {
   let drag = null;
@@ -64,20 +65,20 @@ export function editByPointer(svg, host) {
     if (!drag.begun) return;
     const box = change(event);
     if (drag.kind === "draw") host.draft(box);
-    else host.preview(host.boxes().map((each, index) => (index === drag.index ? box : each)));
+    else host.preview(drag.index, box);
   };
 
   const up = (event) => {
     if (!drag || event.pointerId !== drag.id) return;
     event.stopPropagation();
-    const { kind, index, begun } = drag;
+    const { kind, index, begun, box: before } = drag;
     const box = begun && event.type === "pointerup" ? change(event) : null;
     drag = null;
     if (kind === "draw") {
       host.draft(null);
       if (box && box.x2 - box.x1 >= LEAST && box.y2 - box.y1 >= LEAST) host.add(box);
     } else if (box) host.commit(host.boxes().map((each, at) => (at === index ? box : each)));
-    else host.preview(host.boxes());
+    else if (begun) host.preview(index, before);
   };
 
   const handlers = { pointerdown: down, pointermove: move, pointerup: up, pointercancel: up };

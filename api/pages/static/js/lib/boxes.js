@@ -6,7 +6,7 @@ const MANY = 40; // from here on a name is drawn on the box that is pointed at, 
 const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 const HANDLE_PX = 10;
 const TOUCH_PX = 28;
-const NAME_PX = 5;
+const NAME_PX = 17;
 
 export class BoxLayer {
   #svg;
@@ -34,7 +34,6 @@ export class BoxLayer {
     this.#svg.classList.toggle("many", boxes.length > MANY);
     this.#svg.classList.toggle("editing", editable);
     this.#handles();
-    this.#placeNames();
     if (focused >= 0) this.#groups[Math.min(focused, boxes.length - 1)]?.focus({ preventScroll: true });
   }
 
@@ -43,7 +42,29 @@ export class BoxLayer {
     this.#unit = 1 / scale;
     this.#svg.style.setProperty("--u", String(this.#unit));
     this.#handles();
-    this.#placeNames();
+  }
+
+  // One box at another place; all others stay as they are.
+  move(index, box) {
+    this.#boxes = this.#boxes.with(index, box);
+    const group = this.#groups[index];
+    for (const rect of group.querySelectorAll("rect")) for (const [name, value] of Object.entries(shapeOf(box))) rect.setAttribute(name, value);
+    this.#placeName(group.querySelector("text"), box);
+    this.#handles();
+  }
+
+  // On top of the others, with handles; -1: none.
+  select(index) {
+    this.#groups[this.#selected]?.classList.remove("selected");
+    this.#selected = index;
+    const group = this.#groups[index];
+    if (group) {
+      const isFocused = group === document.activeElement;
+      group.classList.add("selected");
+      this.#svg.append(group);
+      if (isFocused) group.focus({ preventScroll: true });
+    }
+    this.#handles();
   }
 
   // Classes that are not drawn, by number.
@@ -57,8 +78,9 @@ export class BoxLayer {
   }
 
   #group(box, index) {
-    const [x, y, width, height] = [box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1].map((value) => value / 1000);
-    const shape = { x, y, width, height };
+    const shape = shapeOf(box);
+    const text = makeSvg("text", {}, box.name.length > 40 ? `${box.name.slice(0, 39)}…` : box.name);
+    this.#placeName(text, box);
     const group = makeSvg(
       "g",
       {
@@ -70,22 +92,18 @@ export class BoxLayer {
       },
       makeSvg("rect", { class: "box-halo", ...shape }),
       makeSvg("rect", { class: "box", ...shape }),
-      makeSvg("text", {}, box.name.length > 40 ? `${box.name.slice(0, 39)}…` : box.name),
+      text,
     );
     if (this.#editable) group.setAttribute("role", "button");
     if (this.#hidden.has(box.c)) group.style.display = "none";
     return group;
   }
 
-  #placeNames() {
-    const gap = NAME_PX * this.#unit;
-    for (const [index, group] of this.#groups.entries()) {
-      const box = this.#boxes[index];
-      const text = group.querySelector("text");
-      const above = box.y1 / 1000 - gap;
-      text.setAttribute("x", box.x1 / 1000 + gap / 2);
-      text.setAttribute("y", above > 12 * this.#unit ? above : box.y1 / 1000 + 3 * gap);
-    }
+  // At the corner; the style sheet puts it above, or below the edge where there is no room.
+  #placeName(text, box) {
+    text.setAttribute("x", box.x1 / 1000);
+    text.setAttribute("y", box.y1 / 1000);
+    text.classList.toggle("inside", box.y1 / 1000 < NAME_PX * this.#unit);
   }
 
   #handles() {
@@ -108,6 +126,11 @@ export class BoxLayer {
       );
     }
   }
+}
+
+function shapeOf(box) {
+  const [x, y, width, height] = [box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1].map((value) => value / 1000);
+  return { x, y, width, height };
 }
 
 // "441 × 320 px at 81, 88".
