@@ -89,8 +89,15 @@ async def start_training(request: Request, platform: CurrentPlatform, job_id: st
 
 @router.post("/baseline")
 def start_baseline(request: Request, platform: CurrentPlatform, job_id: str) -> Response:
-    """To the page of the run. Raises JobNotFound, Gone, JobNotReady, TrainerKindMismatch, TrainsOnTestSet."""
-    return _to_run(queue_baseline(request, platform, job_id, BaselineRequest()))
+    """To the page of the run; where the dataset has frozen test images, to the form of the same with the choice.
+
+    Raises JobNotFound, Gone, JobNotReady, TrainerKindMismatch, ImageIndexMissing.
+    """
+    try:
+        return _to_run(queue_baseline(request, platform, job_id, BaselineRequest()))
+    except TrainsOnTestSet as error:
+        job = get_job(platform.db, job_id)
+        return _page(request, platform, job, BASELINE, {"suspect_labels": False}, leak=error.facts, status=409)
 
 
 def _start(request: Request, platform: Platform, job_id: str, sent: Mapping[str, str]) -> Response:

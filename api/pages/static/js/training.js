@@ -1,6 +1,5 @@
 // The form of a training: what differs from the defaults, how long it may take; it is sent to the JSON API.
 // Without script the form itself is sent, and the server answers with the same page.
-import { startActions } from "./lib/actions.js";
 import { call, clearProblem, newKey, showProblem } from "./lib/api.js";
 import { all, duration, make, one } from "./lib/dom.js";
 
@@ -13,7 +12,6 @@ const lines = (text) => text.split("\n").map((line) => line.trim());
 const clean = (text) => lines(text).join("\n").trim();
 let key = newKey(); // the same for a repeated click: one run
 
-startActions();
 form.addEventListener("submit", send);
 form.addEventListener("input", update);
 form.addEventListener("input", forgive);
@@ -26,6 +24,8 @@ for (const link of all("[data-start]")) {
     input.dispatchEvent(new Event("input", { bubbles: true }));
   });
 }
+one("#baseline-button")?.form.addEventListener("submit", () => (one("#baseline-button").disabled = true));
+addEventListener("pageshow", () => one("#baseline-button")?.removeAttribute("disabled")); // after Back
 update();
 (one("[aria-invalid]", form) ?? one("#leak"))?.scrollIntoView({ block: "center" });
 one("[aria-invalid]", form)?.focus();

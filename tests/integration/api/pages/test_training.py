@@ -76,6 +76,9 @@ def test_a_leak_is_listed_and_only_the_explicit_choice_trains(
     assert 'name="allow_leak"' in refused.text and 'name="params.epochs" value="4"' in refused.text
     allowed = client.post(f"/ui/datasets/{job.id}/train", data=sent | {"allow_leak": "true"}, headers=BROWSER)
     assert allowed.status_code == 303
+    birds = published.ready_job(platform, project="birds", kind="classification")
+    baseline = client.post(f"/ui/datasets/{birds.id}/baseline", headers=BROWSER)
+    assert baseline.status_code == 409 and 'name="allow_leak"' in baseline.text and 'value="clip"' in baseline.text
     run_page = page_of(client, allowed.headers["location"])
     assert "It learns from 1 image of the frozen test set" in run_page and "&lt;b&gt;a.jpg" in run_page
 
