@@ -19,10 +19,10 @@ PROGRESS := awk '/^ *Collecting /{n++; printf "\r\033[K  %d packages: %s", n, $$
   /^Installing collected/{printf "\r\033[K  %d packages: installing", n; fflush()} \
   /ERROR|error:/{printf "\n%s", $$0} END{print ""}'
 
-.PHONY: help setup demo up down test test-slow test-all coverage check format openapi clean
+.PHONY: help setup demo up down test test-slow test-all coverage check format openapi screenshots clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.local .venv/.pages ## Create .venv with what `make demo` and `make up` need (again when the requirements change)
 
@@ -57,6 +57,9 @@ format: .venv/.dev ## Format the code and apply the fixes of the linter
 openapi: .venv/.dev ## Regenerate docs/openapi.json
 	@$(PY) -m api.snapshot --write docs/openapi.json
 	@$(PY) -m serving.snapshot --write docs/openapi-serving.json
+
+screenshots: .venv/.dev ## Make the README's pictures of the pages, from the demo's data (about 5 minutes; needs Chromium)
+	@$(PY) -m deploy.local.screenshots
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays
 	@rm -rf api/pages/static/vendor api/pages/vendor/node_modules

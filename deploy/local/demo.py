@@ -59,7 +59,7 @@ def _run(home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> int:
     stack = start_stack(home)
     kept = False
     try:
-        passed = _walk(stack, home, drawn, own=own, keep=keep)
+        passed = walk(stack, home, drawn, own=own, keep=keep)
         kept = keep
     except (DemoFailed, DarkroomError) as failure:
         display.failure(str(failure), log=stack.log, log_end=log_end(stack))
@@ -77,7 +77,7 @@ def _run(home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> int:
     return 0 if passed else 1
 
 
-def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> bool:
+def walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> bool:
     """Every step from upload to prediction. Returns False when a model of drawn images misses `drawn.wanted`."""
     archives = [own] if own else steps.draw(home, drawn)
     project = project_of(own) if own else drawn.project

@@ -6,6 +6,7 @@ import pytest
 import structlog
 from playwright.sync_api import Browser
 
+from tests.browser.service import Service, furnish, service
 from tests.browser.visits import Visits
 from tests.servers import needed
 from tests.servers.chromium import chromium
@@ -15,6 +16,15 @@ from tests.servers.chromium import chromium
 def browser() -> Iterator[Browser]:
     with needed(chromium) as opened:
         yield opened
+
+
+@pytest.fixture(scope="package")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Tests of this folder read it; none changes it."""
+    folder = tmp_path_factory.mktemp("service")
+    with service(folder) as made:
+        furnish(made, folder)
+        yield made
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Every page of the router: for a screen reader, in both themes, on a telephone and on a desk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
 from tests.browser import pages
 from tests.browser.axe import violations
-from tests.browser.service import Service, furnish, service
+from tests.browser.service import Service
 from tests.browser.visits import Theme, Visits
 
 # Those that `make test` visits.
@@ -16,14 +16,6 @@ FEW = (
     *("/ui/projects/{project}/versions/{number}", "/ui/system"),
 )
 OVERFLOWS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    with service(folder) as made:
-        furnish(made, folder)
-        yield made
 
 
 def test_every_page_answers(furnished: Service) -> None:
