@@ -167,8 +167,10 @@ def photo(seed: int) -> bytes:
     return content.getvalue()
 
 
-def add_set(platform: Platform, folder: Path, images: list[IndexedImage], tar: bytes) -> JobRow:
-    """A ready job with this set."""
+def add_set(
+    platform: Platform, folder: Path, images: list[IndexedImage], tar: bytes, *, project: str | None = None
+) -> JobRow:
+    """A ready job with this set, in a project of its own or in `project`."""
     job_id = new_job_id()
     source_key, source_bytes, source_sha256 = _put(platform, folder, upload_key(job_id), b"made")
     receive_job(
@@ -179,6 +181,7 @@ def add_set(platform: Platform, folder: Path, images: list[IndexedImage], tar: b
         source_name=source_key,
         source_bytes=source_bytes,
         source_sha256=source_sha256,
+        project=project,
     )
     claimed = claim_row(platform.db, JobRow, job_id, "benchmark", lease_seconds=3600)
     assert claimed is not None
@@ -238,7 +241,7 @@ def _processor_seconds(api: psutil.Process) -> float:
 
 
 def _wait(client: httpx.Client) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             client.get("/health")
             return

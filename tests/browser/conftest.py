@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.service import Service, furnish, service
 from tests.browser.visits import Visits
 from tests.servers import needed
 from tests.servers.chromium import chromium
+
+expect.set_options(timeout=20_000)  # milliseconds: on a busy machine
 
 
 @pytest.fixture(scope="package")

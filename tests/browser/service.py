@@ -89,7 +89,7 @@ def _run(platform: Platform, job_id: str) -> Any:
     for epoch in range(1, EPOCHS + 1):
         metrics = {"mAP50": 0.1 * epoch, "train/box_loss": 2.0 / epoch, "val/box_loss": 2.2 / epoch}
         progress = {"epoch": epoch, "epochs": 2 * EPOCHS, "metrics": metrics, "seconds_left": 60.0}
-        report_progress(platform.db, RunRow, claim, "epoch", progress=progress)
+        report_progress(platform.db, RunRow, claim, progress=progress)
         sample = {"cpu_percent": 90.0 + epoch, "memory_bytes": 1e9}
         report_progress(platform.db, RunRow, claim, "system", extra={"system": sample})
     note_log_tail(platform.db, claim, published.LOG, total_bytes=len(published.LOG))

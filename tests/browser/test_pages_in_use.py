@@ -1,0 +1,150 @@
+"""What a browser adds to the pages: Back, no script, a token, a connection that is lost, names that are hostile."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from pydantic import SecretStr
+
+from core.db.tables import RunRow
+from core.services.projects import commands as projects
+from core.services.work.leases import report_progress
+from tests.browser import pages
+from tests.browser.service import PROJECT, Service, service
+from tests.browser.visits import Visits, set_hidden
+from tests.builders import published, rows
+from tests.builders.prepared import prepared_job
+from tests.builders.voc import annotation, image_bytes, zip_files
+
+MARKUP = "<img src=x onerror=document.title='broken'>"
+HOSTILE = f"{MARKUP}\u202e{'ü' * 60}"
+
+
+def test_back_and_reload_keep_the_place(visits: Visits, furnished: Service) -> None:
+    job_id = furnished.examples["job_id"]
+    page = visits.open(f"{furnished.url}/ui/projects/{PROJECT}")
+    page.goto(f"{furnished.url}/ui/datasets/{job_id}/images?split=train&sort=-boxes")
+    address, listed = page.url, page.locator("main img").count()
+    assert listed > 0
+    page.reload()
+    expect(page.locator("main img")).to_have_count(listed)
+    page.goto(f"{furnished.url}/ui/datasets/{job_id}/findings")
+    page.go_back()
+    assert page.url == address
+    expect(page.locator("main img")).to_have_count(listed)
+    page.go_back()
+    assert page.url.endswith(f"/ui/projects/{PROJECT}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(PROJECT)
+
+
+def test_lists_metadata_and_downloads_need_no_script(visits: Visits, furnished: Service) -> None:
+    page = visits.open(f"{furnished.url}/ui/", java_script_enabled=False)
+    page.locator(f"main a[href='/ui/projects/{PROJECT}']").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(PROJECT)
+    page.goto(f"{furnished.url}/ui/datasets/{furnished.examples['job_id']}")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download the metadata").click()
+    assert b"fingerprint" in Path(started.value.path()).read_bytes()
+    page.goto(f"{furnished.url}/ui/projects/{PROJECT}/versions/1")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Weights").click()
+    assert Path(started.value.path()).read_bytes() == b"weights"
+
+
+def test_the_keyboard_alone_reaches_what_a_page_is_for(visits: Visits, furnished: Service) -> None:
+    page = visits.open(f"{furnished.url}/ui/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.textContent") == "Skip to the content"
+    for path, role, name in (
+        ("/ui/", "button", "Upload a ZIP"),
+        (f"/ui/datasets/{furnished.examples['job_id']}/train", "button", "Start the training"),
+        (f"/ui/projects/{PROJECT}/versions/1", "link", "Try it"),
+    ):
+        page.goto(furnished.url + path)
+        wanted = page.get_by_role("main").get_by_role(role, name=name).first  # type: ignore[arg-type]  # a name of a role
+        expect(wanted).to_be_visible()
+        reached = page.evaluate(
+            "(name) => [...document.querySelectorAll('a[href], button, input, select, textarea, [tabindex]')]"
+            ".some((each) => each.textContent.includes(name) && each.tabIndex >= 0 && !each.disabled)",
+            name,
+        )
+        assert reached, path
+
+
+def test_a_token_is_given_once_and_signing_out_ends_the_session(visits: Visits, tmp_path: Path) -> None:
+    visits.expect_fault("401")
+    with service(tmp_path, api_token=SecretStr("a secret of twenty letters")) as made:
+        page = visits.open(f"{made.url}/ui/system")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Sign in")
+        page.get_by_label("Token").fill("not the token")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("This is not the token of this service.")).to_be_visible()
+        page.get_by_label("Token").fill("a secret of twenty letters")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/ui/system")
+        (cookie,) = page.context.cookies()
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and "secret" not in cookie["value"]
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/ui/login*")
+        page.goto(f"{made.url}/ui/")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Sign in")
+
+
+def test_the_curves_of_a_run_follow_it_also_after_the_tab_was_hidden(visits: Visits, tmp_path: Path) -> None:
+    with service(tmp_path) as made:
+        platform = made.platform
+        job = published.ready_job(platform, project="followed")
+        claim = rows.running_run(platform, job.id, lease=3600)
+        page = visits.open(f"{made.url}/ui/runs/{claim.id}")
+        _epoch(made, claim, 1)
+        expect(page.locator("#figures tbody tr")).to_have_count(1)
+        set_hidden(page, True)
+        _epoch(made, claim, 2)
+        _epoch(made, claim, 3)
+        set_hidden(page, False)
+        expect(page.locator("#figures tbody tr")).to_have_count(3)
+        page.reload()
+        expect(page.locator("#figures tbody tr")).to_have_count(3)
+
+
+def _epoch(made: Service, claim: Any, epoch: int) -> None:
+    progress = {
+        "epoch": epoch,
+        "epochs": 5,
+        "metrics": {"mAP50": 0.1 * epoch, "val/box_loss": 1.0},
+        "seconds_left": 9.0,
+    }
+    report_progress(made.platform.db, RunRow, claim, progress=progress)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_hostile_names_break_no_page(visits: Visits, tmp_path: Path) -> None:
+    """Of files, of classes, of a project's title: markup, a change of direction, length."""
+    files = {}
+    for number in range(10):
+        name = f"{number}{HOSTILE}".replace("/", "")
+        files[f"images/{name}.jpg"] = image_bytes(seed=number)
+        files[f"annotations/{name}.xml"] = annotation(f"{name}.jpg", [(f"{MARKUP}{'x' * 120}", 5, 5, 60, 40)])
+    with service(tmp_path) as made:
+        job = prepared_job(made.platform, zip_files(tmp_path / "hostile.zip", files), project="hostile")
+        assert job.state == "ready", job.problem
+        projects.update_project(
+            made.platform.db, "hostile", slug=None, title=HOSTILE, description=HOSTILE, settings=None
+        )
+        version = published.version(made.platform, job.id, b"weights", artifacts={"suspect_labels.json": b"{}"})
+        image = next(iter(made.client.datasets.images(job.id)))
+        examples = {
+            **{"project": "hostile", "job_id": job.id, "run_id": str(version.run_id), "slug": "job-not-ready"},
+            **{"a": job.id, "b": job.id, "before": job.id, "after": job.id},
+            **{"n": "1", "number": "1", "version": "v1", "sha256": image.sha256},
+        }
+        page = visits.open(f"{made.url}/ui/", width=390)
+        for address in pages.addresses(examples):
+            if "versions/1/suspects" in address or "b=v2" in address or "/v2" in address:
+                continue
+            page.goto(made.url + address)
+            assert "broken" not in page.title(), address
+            beyond = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert beyond == 0, (address, beyond)
