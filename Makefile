@@ -58,7 +58,7 @@ openapi: .venv/.dev ## Regenerate docs/openapi.json
 	@$(PY) -m api.snapshot --write docs/openapi.json
 	@$(PY) -m serving.snapshot --write docs/openapi-serving.json
 
-screenshots: .venv/.dev ## Make the README's pictures of the pages, from the demo's data (about 5 minutes; needs Chromium)
+screenshots: .venv/.dev ## Make the README's screenshots of the pages, from the demo's data (about 5 minutes; needs Chromium)
 	@$(PY) -m deploy.local.screenshots
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays

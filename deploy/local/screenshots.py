@@ -1,8 +1,8 @@
-"""`make screenshots`: the README's pictures of the pages, from the demo's own drawn data.
+"""`make screenshots`: the README's screenshots of the pages, from the demo's own drawn data.
 
     python -m deploy.local.screenshots                       # a private stack, the demo on it, docs/screenshots/
     python -m deploy.local.screenshots --url URL              # of a stack that `make demo KEEP=1` left running
-    python -m deploy.local.screenshots --url URL --all DIR    # every page, both themes, three widths: to be judged
+    python -m deploy.local.screenshots --url URL --all DIR    # every page, both themes, three widths, to look through
 
 It needs a Chromium and the packages of the tests.
 """
@@ -32,7 +32,7 @@ SIZE = (1280, 800)
 SIZES = ((390, 844), SIZE, (1920, 1080))
 THEMES = ("light", "dark")
 # name: template of the page, its query, its theme
-PICTURES = {
+README_PAGES = {
     "project": ("/ui/projects/{project}", "", "light"),
     "images": ("/ui/datasets/{job_id}/images", "sort=-boxes", "dark"),
     "run": ("/ui/runs/{run_id}", "", "dark"),
@@ -83,11 +83,11 @@ def examples_of(url: str, project: str) -> dict[str, str]:
 
 
 def shoot(browser: Browser, url: str, examples: dict[str, str], folder: Path) -> Iterator[Path]:
-    """The pictures of the README, each smaller than MOST_BYTES."""
+    """The screenshots of the README, each smaller than MOST_BYTES."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (template, query, theme) in PICTURES.items():
+    for name, (template, query, theme) in README_PAGES.items():
         address = next(pages.addresses(examples, of=[template], with_queries=False))
-        yield _picture(browser, f"{url}{address}?{query}".rstrip("?"), SIZE, theme, folder / f"{name}.webp")
+        yield _screenshot(browser, f"{url}{address}?{query}".rstrip("?"), SIZE, theme, folder / f"{name}.webp")
 
 
 def shoot_all(browser: Browser, url: str, examples: dict[str, str], folder: Path) -> Iterator[Path]:
@@ -97,12 +97,12 @@ def shoot_all(browser: Browser, url: str, examples: dict[str, str], folder: Path
         name = f"{number:02d}-" + "".join(each if each.isalnum() else "-" for each in address)[:80]
         for size in SIZES:
             for theme in THEMES:
-                yield _picture(
+                yield _screenshot(
                     browser, url + address, size, theme, folder / f"{name}-{size[0]}-{theme}.png", whole=True
                 )
 
 
-def _picture(
+def _screenshot(
     browser: Browser, address: str, size: tuple[int, int], theme: str, path: Path, *, whole: bool = False
 ) -> Path:
     context = browser.new_context(
