@@ -52,6 +52,10 @@ class Tile:
     why: str
     href: str
 
+    def count(self, outcome: str, *, least: float | None = None) -> int:
+        """Of the boxes that are drawn with this outcome."""
+        return sum(box.outcome == outcome and not _is_up_to(box.score, least) for box in self.boxes)
+
     def drawn(self, *, least: float | None = None, about: Collection[int] | None = None) -> Markup:
         """The boxes as elements of an SVG whose units are pixels of the image.
 

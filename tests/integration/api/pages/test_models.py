@@ -108,6 +108,7 @@ def test_a_cell_opens_the_images_behind_it(platform: Platform, client: httpx.Cli
     assert client.get(f"/dataset/images/{yard.job.id}/{sha256}?size=128").status_code == 200
     assert len(re.findall(r'class="box false[^>]+data-partner', behind)) == 2
     assert len(re.findall(r'class="box missed[^>]+data-partner', behind)) == 2
+    assert "data-false-count>2<" in behind and "data-missed-count>2<" in behind
     assert "No image is in this cell" in page_of(client, f"{YARD}/confusion?truth=1&predicted=0")
     both = page_of(client, f"{YARD}/confusion?truth=0&predicted=0")
     assert "image=a%20%3Cb%3E.jpg" in both and "<b>.jpg" not in both
