@@ -31,7 +31,7 @@ PAGE = 24
 _MILLI = 1000
 
 
-class ShownCorrection(NamedTuple):
+class ListedCorrection(NamedTuple):
     """`kind`: `boxes`, `label`, `remove` or `accept`. `pair` is None where the dataset has the image no more.
     `applied_to`: the number and the id of the dataset that it became part of."""
 
@@ -64,7 +64,7 @@ def corrections(
         "corrections/corrections.html",
         **dataset_frame(platform, job),
         state=state,
-        shown=[_shown(job, row, images.get(row.image), made) for row in page.items],
+        listed=[_listed(job, row, images.get(row.image), made) for row in page.items],
         counts=counts,
         drafts=counts.total(),
         changing=counts.total() - counts[ACCEPT],
@@ -78,13 +78,15 @@ def _images(index: Path, rows: Sequence[CorrectionRow]) -> dict[str, IndexedImag
     return {image.path: image for image in read_numbered(index, numbers.values(), boxes=MAX_BOXES_PER_IMAGE).values()}
 
 
-def _shown(job: JobRow, row: CorrectionRow, image: IndexedImage | None, made: Mapping[str, JobRow]) -> ShownCorrection:
+def _listed(
+    job: JobRow, row: CorrectionRow, image: IndexedImage | None, made: Mapping[str, JobRow]
+) -> ListedCorrection:
     change: dict[str, Any] = row.change
     classes = _with_new_ones(job.classes or [], change)
     pair = None
     if image is not None:
         pair = drawn_pair(_item(image, change, classes), (job.id, job.id), (classes, classes))
-    return ShownCorrection(
+    return ListedCorrection(
         correction=correction_of(row),
         kind=next(iter(change)),
         pair=pair,

@@ -24,7 +24,7 @@ CLASSES_DRAWN = 30
 _SIZES = {"image_width": "Width of images", "image_height": "Height of images", "box_size": "Size of boxes"}
 
 
-class ShownSize(NamedTuple):
+class DrawnSize(NamedTuple):
     """Quantiles on one scale from 0 to `most`. `unit`: `px`, or `%` of the side of the image."""
 
     title: str
@@ -33,7 +33,7 @@ class ShownSize(NamedTuple):
     rows: list[tuple[str, list[float]]]
 
 
-class ShownPair(NamedTuple):
+class ListedPair(NamedTuple):
     """`query`: of the full view, in the dataset that has the image, whose job is `job_id`."""
 
     pair: DrawnPair
@@ -80,7 +80,7 @@ def differences(
         classes=_drawn_classes(summary),
         classes_left=max(0, len(summary.classes) - CLASSES_DRAWN),
         sizes=[size for shift in summary.sizes if (size := _drawn_size(shift, names))],
-        pairs=[_shown(item, (first.id, second.id), classes) for item in page.items],
+        pairs=[_listed(item, (first.id, second.id), classes) for item in page.items],
         next_cursor=None if page.end is None else cursor_of_number(page.end),
         is_first=cursor is None,
         path=f"/dataset/diff/{first.id}/{second.id}",
@@ -88,16 +88,16 @@ def differences(
     )
 
 
-def _shown(item: DiffItem, job_ids: tuple[str, str], classes: Any) -> ShownPair:
+def _listed(item: DiffItem, job_ids: tuple[str, str], classes: Any) -> ListedPair:
     job_id = job_ids[0] if item.after is None else job_ids[1]
-    return ShownPair(drawn_pair(item, job_ids, classes), item.changes, job_id, urlencode({"image": item.path}))
+    return ListedPair(drawn_pair(item, job_ids, classes), item.changes, job_id, urlencode({"image": item.path}))
 
 
 def _drawn_classes(summary: DiffSummary) -> list[Any]:
     return summary.classes[:CLASSES_DRAWN]
 
 
-def _drawn_size(shift: SizeShift, names: tuple[str, ...]) -> ShownSize | None:
+def _drawn_size(shift: SizeShift, names: tuple[str, ...]) -> DrawnSize | None:
     """None where neither dataset has a size."""
     is_share = shift.measure == "box_size"
     rows = []
@@ -107,4 +107,4 @@ def _drawn_size(shift: SizeShift, names: tuple[str, ...]) -> ShownSize | None:
             rows.append((name, [100 * value if is_share else value for value in values]))
     if not rows:
         return None
-    return ShownSize(_SIZES[shift.measure], "%" if is_share else "px", max(values[-1] for _, values in rows) or 1, rows)
+    return DrawnSize(_SIZES[shift.measure], "%" if is_share else "px", max(values[-1] for _, values in rows) or 1, rows)

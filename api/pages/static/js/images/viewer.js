@@ -16,12 +16,12 @@ export function startViewer(section, host) {
   const draft = section.dataset.draft ? JSON.parse(section.dataset.draft) : null;
   const view = { section, data, classes, draft, host, job: data.job };
   const restore = alone(section);
-  const picture = one("[data-picture]", section);
+  const photo = one("[data-photo]", section);
   view.layer = new BoxLayer(one("[data-boxes-layer]", section));
   view.stage = new Stage(one("[data-stage]", section), one("[data-canvas]", section), data, (scale) => {
     view.layer.setScale(scale);
     one(".zoom-share", section).textContent = `${Math.round(100 * scale)} %`;
-    if (scale * data.width > 2048 && picture.dataset.whole === undefined) sharpen(picture, section.dataset.original);
+    if (scale * data.width > 2048 && photo.dataset.whole === undefined) sharpen(photo, section.dataset.original);
   });
   view.svg = one("[data-boxes-layer]", section);
   view.boxes = boxesOf(data, classes, draft);
@@ -30,7 +30,7 @@ export function startViewer(section, host) {
     view.layer.hide(host.hidden);
   };
   view.redraw();
-  picture.classList.toggle("taken-out", Boolean(draft?.remove));
+  photo.classList.toggle("taken-out", Boolean(draft?.remove));
   view.editor = startEditor(view);
 
   const go = async (link) => {
@@ -138,15 +138,15 @@ function toggleBoxes(section) {
 }
 
 // A large image is first a smaller one.
-function sharpen(picture, original) {
-  picture.dataset.whole = "";
-  if (picture.src.endsWith(original)) return;
+function sharpen(photo, original) {
+  photo.dataset.whole = "";
+  if (photo.src.endsWith(original)) return;
   const whole = new Image();
-  whole.addEventListener("load", () => (picture.src = original));
+  whole.addEventListener("load", () => (photo.src = original));
   whole.src = original;
 }
 
-// Nothing else of the page takes the focus or is read aloud.
+// Nothing else of the page takes the focus or is read to anybody.
 function alone(section) {
   const changed = [];
   for (let element = section; element !== document.body; element = element.parentElement) {
@@ -174,6 +174,6 @@ async function prefetch(section) {
   const answer = await fetch(next.href, { headers: { accept: "text/html" } }).catch(() => null);
   if (!answer?.ok || !section.isConnected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const picture = one("[data-picture]", page);
-  if (picture) new Image().src = picture.getAttribute("src");
+  const photo = one("[data-photo]", page);
+  if (photo) new Image().src = photo.getAttribute("src");
 }
