@@ -57,7 +57,9 @@ def corrections(
     page = list_corrections(platform.db, job_id, cursor=cursor, limit=PAGE, state=state)
     index = request.app.state.image_indexes.path_of(dataset)
     images = _images(index, page.items)
-    made = {row.applied_to: get_job(platform.db, row.applied_to) for row in page.items if row.applied_to}
+    made = {
+        row.applied_to: get_job(platform.db, row.applied_to, allow_deleted=True) for row in page.items if row.applied_to
+    }
     counts = count_drafts(platform.db, job_id)
     return render(
         request,

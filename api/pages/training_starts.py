@@ -13,6 +13,7 @@ from pipeline.params.vit import SCRATCH_NAMES
 from pipeline.params.yolo import weights_names
 
 _MOST_FILES = 50
+_LONGEST_NAME = 100  # bytes: `/` becomes `--`, and a file system takes 255
 _OFFERED = {  # names that are offered whether or not their weights are here, small ones first
     "yolo": ("yolov8n", "yolov8s", "yolov8m", "yolo11n", "yolo11s", "yolo11m", "yolo26n", "yolo26s", "yolo26m"),
     "vit": ("google/vit-base-patch16-224-in21k", "microsoft/resnet-18", *SCRATCH_NAMES),
@@ -61,7 +62,7 @@ def start_of(trainer: str, name: str, *, folder: Path, hub: bool) -> Start:
 
 def is_here(trainer: str, name: str, folder: Path) -> bool:
     """Whether the weights folder of this machine has them, as a worker looks for them."""
-    if ".." in name:
+    if ".." in name or name.startswith("/") or len(name.encode("utf-8", "replace")) > _LONGEST_NAME:
         return False
     if entry_of(trainer).weights == "file":
         return any((folder / file).is_file() for file in weights_names(name.removesuffix(".yaml")))
