@@ -154,10 +154,10 @@ def _steps(row: JobRow) -> list[tuple[str, str, str]]:
 
 
 def _metadata(platform: Platform, row: JobRow) -> dict[str, Any]:
-    """Empty where the store lacks it: the page then has what the row says."""
+    """Empty where the store lacks it or does not answer: the page then has what the row says."""
     try:
         found: dict[str, Any] = json.loads(b"".join(platform.store.open(str(row.metadata_key))))
-    except ObjectMissing:
+    except (ObjectMissing, errors.Unavailable):
         return {}
     return found
 

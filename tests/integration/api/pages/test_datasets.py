@@ -6,7 +6,7 @@ from html import unescape
 import httpx
 import pytest
 
-from core.domain.errors import DatasetRejected
+from core.domain.errors import DatasetRejected, Unavailable
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
 from tests.builders import indexed, published, rows
@@ -65,6 +65,17 @@ def test_a_dataset_without_an_index_and_with_little_metadata_has_its_page(
         .headers["location"]
         .startswith("/dataset/sample/")
     )
+
+
+def test_the_overview_is_there_while_the_store_does_not_answer(
+    client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_args: object, **_kw: object) -> None:
+        raise Unavailable("The object store does not answer.", service="store")
+
+    job = indexed.indexed_job(platform, {indexed.indexed_image("a.jpg"): b"1"})
+    monkeypatch.setattr(type(platform.store), "open", down)
+    assert "cone" in page_of(client, f"/ui/datasets/{job.id}")
 
 
 def test_charts_of_no_image_are_empty(client: httpx.Client, platform: Platform) -> None:
