@@ -2,6 +2,8 @@
 
 import json
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -31,7 +33,7 @@ from core.services.views import job_overview, prepared_set_of
 from core.services.work.active import active_work
 from core.storage import ObjectMissing
 from pipeline.index.read import Selection, read_numbered, read_page
-from pipeline.index.statistics import read_statistics
+from pipeline.index.statistics import IndexStatistics, read_statistics
 from pipeline.params.dataset_exports import EXPORT_FORMATS, formats_of
 
 router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
@@ -86,8 +88,14 @@ def charts(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLResp
     job, dataset = prepared_set_of(platform.db, job_id)
     statistics = None
     if dataset.index_key is not None:
-        statistics = read_statistics(_indexes(request).path_of(dataset))
+        statistics = _statistics(_indexes(request).path_of(dataset), dataset.index_key)
     return render(request, "datasets/charts.html", job=job, statistics=statistics)
+
+
+@lru_cache(maxsize=64)
+def _statistics(file: Path, _index_key: str) -> IndexStatistics:
+    """Some kilobytes, kept: an index never changes."""
+    return read_statistics(file)
 
 
 @router.get("/{job_id}/cover")
