@@ -25,7 +25,7 @@ export class Camera {
   // Resolves once it is stopped. Rejects with a Problem.
   async run({ show, answer, report }) {
     if (!navigator.mediaDevices?.getUserMedia) {
-      const detail = `Browsers give the camera to pages by https and on this computer itself (http://localhost) alone. This page came by ${location.origin}: put https before it, or forward its port to your computer: ssh -L 8000:localhost:${location.port || 80} ${location.hostname}`;
+      const detail = `Browsers give the camera to pages by https and on this computer itself (localhost) alone. This page came by ${location.origin}: put https before it, or forward its port to your computer: ssh -L 8000:localhost:${location.port || 80} ${location.hostname}`;
       throw new Problem({ title: "No camera without https", detail }, 0);
     }
     const stop = new AbortController();
