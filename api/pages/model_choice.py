@@ -41,11 +41,10 @@ class ModelChoice:
         return next(each for each in self.options if each.value == self.value)
 
 
-def offered_projects(db: Database, *more: str) -> list[str]:
-    """Names of those with a version, newest first, and `more`, which are there."""
+def offered_projects(db: Database) -> list[str]:
+    """Names of those with a version, newest first."""
     rows = projects.list_projects(db, cursor=None, limit=_PROJECTS).items
-    found = [each.project.slug for each in project_overviews(db, rows) if each.versions]
-    return [*(name for name in dict.fromkeys(more) if name not in found), *found]
+    return [each.project.slug for each in project_overviews(db, rows) if each.versions]
 
 
 def model_choice(platform: Platform, name: str) -> ModelChoice:

@@ -38,7 +38,8 @@ def predict(
     choices: list[ModelChoice] = []
     problem: dict[str, Any] | None = None
     status = 200
-    wanted = model or project or next(iter(offered_projects(platform.db)), "")
+    offered = offered_projects(platform.db)
+    wanted = model or project or next(iter(offered), "")
     try:
         choices = [model_choice(platform, name) for name in (wanted, beside) if name]
     except (NotFound, Gone) as error:
@@ -51,7 +52,7 @@ def predict(
         nav="try",
         problem=problem,
         choices=choices,
-        projects=offered_projects(platform.db, *(choice.project for choice in choices)),
+        projects=list(dict.fromkeys([*(each.project for each in choices if each.project not in offered), *offered])),
         samples=_samples(request, platform, choices[0]) if choices else (None, "", []),
         are_urls_allowed=bool(platform.settings.allowed_image_hosts),
         needs_token=bool(platform.settings.api_token.get_secret_value()),

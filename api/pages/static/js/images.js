@@ -33,7 +33,7 @@ function place(section) {
 }
 
 function start(section) {
-  document.title = document.title.replace(/^.*? of /, `${one("h2", section).textContent.split("/").pop()} of `);
+  document.title = document.title.replace(/^.*? of /, () => `${one("h2", section).textContent.split("/").pop()} of `);
   viewer = startViewer(section, {
     hidden: hiddenClasses(section.dataset),
     close: () => (overGrid ? history.back() : location.assign(section.dataset.close)),

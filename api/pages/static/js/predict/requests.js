@@ -48,10 +48,10 @@ export function texts(asked, file, type, needsToken) {
   const token = needsToken ? ' \\\n  -H "Authorization: Bearer $DARKROOM_API_TOKEN"' : "";
   return {
     darkroom: parts
-      .map(({ model, rest }) => [`darkroom predict ${shell(model)} ${shell(file)}`, ...rest.map(([name, value]) => `--${name} ${value}`), `--url ${origin}`].join(" \\\n  "))
+      .map(({ model, rest }) => [`darkroom predict ${shell(model)} ${shell(path(file))}`, ...rest.map(([name, value]) => `--${name} ${value}`), `--url ${origin}`].join(" \\\n  "))
       .join("\n"),
     curl: parts
-      .map(({ each }) => `curl --data-binary ${shell(`@${file}`)} \\\n  -H 'Content-Type: ${type}'${token} \\\n  ${shell(`${origin}/predict/image?${each}`)}`)
+      .map(({ each }) => `curl --data-binary ${shell(`@${file}`)} \\\n  -H ${shell(`Content-Type: ${type}`)}${token} \\\n  ${shell(`${origin}/predict/image?${each}`)}`)
       .join("\n"),
     Python: [
       "from darkroom import Client",
@@ -65,7 +65,8 @@ export function texts(asked, file, type, needsToken) {
   };
 }
 
-const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) && !text.startsWith("-") ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+const path = (file) => (file.startsWith("-") ? `./${file}` : file); // no option of the command
 const python = (text) => JSON.stringify(text);
 
 // Saves `blob` as a file of the person.
