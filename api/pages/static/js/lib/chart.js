@@ -6,13 +6,16 @@
 //
 // `series[].dash`: e.g. [4, 3], so that colour is not the only difference. `yRange`: [low, high], null for "as the data".
 // `onCursor(index)`: the point under the pointer, or null. `sync`: charts of the same name share the pointer.
-// `yFormat(value)`: the text of a tick. Dragging over the chart zooms, a double click shows all again.
+// `xWhole`: no ticks between whole numbers. `yFormat(value)`: the text of a tick. Dragging over the chart zooms, a
+// double click shows all again.
 // Without the vendor files, `lines` resolves to null.
 import { cssColor } from "./theme.js";
 import { make } from "./dom.js";
 
 const FONT = "12px ui-sans-serif, system-ui, sans-serif";
 const HEIGHT = 220;
+const WHOLE = Array.from({ length: 7 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+const tick = (value) => value?.toLocaleString("en", { maximumSignificantDigits: 6 }) ?? "";
 let library;
 
 export async function lines(element, options) {
@@ -84,12 +87,18 @@ class Lines {
     if (width && Math.abs(width - this.#plot.width) > 1) this.#plot.setSize({ width, height: this.#height });
   }
 
+  // Where all is 0, uPlot would draw 0 to 100.
+  #range = (_plot, low, high) => {
+    if (low === null) return [null, null];
+    return low === 0 && high === 0 ? [0, 1] : this.#uPlot.rangeNum(low, high, 0.1, true);
+  };
+
   get #height() {
     return this.#options.height ?? HEIGHT;
   }
 
   #draw() {
-    const { series, xLabel, yRange, xTime = false, onCursor, legend = false, sync, yFormat, xAxis = true } = this.#options;
+    const { series, xLabel, yRange, xTime = false, xWhole = false, onCursor, legend = false, sync, yFormat = tick, xAxis = true } = this.#options;
     const axis = {
       stroke: cssColor("--muted"),
       font: FONT,
@@ -102,10 +111,10 @@ class Lines {
       height: this.#height,
       legend: { show: legend },
       cursor: { points: { size: 7 }, drag: { x: true, y: false }, ...(sync ? { sync: { key: sync } } : {}) },
-      scales: { x: { time: xTime }, y: yRange ? { range: (_plot, low, high) => [yRange[0] ?? low, yRange[1] ?? high] } : {} },
+      scales: { x: { time: xTime }, y: { range: yRange ? (_plot, low, high) => [yRange[0] ?? low, yRange[1] ?? high] : this.#range } },
       axes: [
-        { ...axis, label: xLabel, labelSize: xLabel ? 18 : 0, size: 28, space: 56, show: xAxis },
-        { ...axis, size: 52, ...(yFormat ? { values: (_plot, ticks) => ticks.map(yFormat) } : {}) },
+        { ...axis, label: xLabel, labelSize: xLabel ? 18 : 0, size: 28, space: 56, show: xAxis, ...(xWhole ? { incrs: WHOLE } : {}) },
+        { ...axis, size: 52, values: (_plot, ticks) => ticks.map(yFormat) },
       ],
       series: [
         { label: xLabel ?? "x" },

@@ -2,6 +2,7 @@
 import { make } from "./dom.js";
 import { open } from "./dialog.js";
 
+const ARROWS = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 const bound = new Map();
 
 // Returns a function that unbinds them. They are not read while somebody writes in a control, nor behind a dialog.
@@ -28,9 +29,11 @@ function isWriting(target) {
   return target.isContentEditable || target.matches("textarea, select, input:not([type=checkbox], [type=radio], [type=range])");
 }
 
+const cap = (name) => name.split(/(?<=Shift)\+/).map((part) => ARROWS[part] ?? part).join(" + ");
+
 async function help() {
   const rows = [...bound].filter(([, { label }]) => label).map(([name, { label }]) =>
-    make("tr", {}, make("td", {}, make("kbd", {}, name)), make("td", {}, label)),
+    make("tr", {}, make("td", {}, make("kbd", {}, cap(name))), make("td", {}, label)),
   );
   const dialog = make(
     "dialog",

@@ -49,9 +49,10 @@ export class Figures {
     return true;
   }
 
+  // A copy: a chart compares what it drew with what is there now.
   of(names) {
     const places = names.map((name) => this.names.indexOf(name));
-    return [this.#epochs, ...places.map((place) => this.#values.map((values) => values[place]))];
+    return [[...this.#epochs], ...places.map((place) => this.#values.map((values) => values[place]))];
   }
 
   // The highest value, and its epoch.
@@ -93,6 +94,7 @@ class Curves {
       label: `${one("h2", card).textContent} by epoch: ${this.#names.join(", ")}. The table below has the figures.`,
       height: HEIGHTS[card.dataset.chart] ?? 190,
       xLabel: "epoch",
+      xWhole: true,
       sync: "epochs",
       series: this.#buttons.map(({ dataset }) => ({
         label: dataset.series,
