@@ -26,7 +26,10 @@ export function startUploads() {
   });
   form.elements.project?.addEventListener("input", (event) => (event.target.dataset.fixed = ""));
   startDropping();
-  offerInterrupted(show);
+  offerInterrupted(() => {
+    show();
+    one("[data-upload-files]").click();
+  });
   if (location.hash === "#upload") show();
 }
 
@@ -45,7 +48,7 @@ const target = () => dialog.dataset.extends ?? "";
 function add(files) {
   for (const file of files) {
     if ([...chosen.keys()].some((each) => fingerprintOf(each) === fingerprintOf(file))) continue;
-    const status = make("span", { class: "chosen-status muted" }, "is looked at …");
+    const status = make("span", { class: "chosen-status muted" }, "Checking …");
     const findings = make("ul", { class: "chosen-findings" });
     const remove = () => {
       chosen.delete(file);
@@ -84,6 +87,7 @@ async function look(file, entry, status, findings) {
     status.replaceChildren(...problemText(error));
     entry.isRefused = error.status >= 400 && error.status < 500;
   }
+  suggest();
   update();
 }
 
@@ -107,9 +111,9 @@ function describe(found, entry, status, findings) {
 // The name of the file, as projects are named, until somebody has written one.
 function suggest() {
   const field = form.elements.project;
-  const first = chosen.keys().next().value;
-  if (!field || "fixed" in field.dataset || !first) return;
-  field.value = slugOf(first.name.replace(/\.zip$/i, ""));
+  if (!field || "fixed" in field.dataset) return;
+  const [first] = [...chosen].find(([, each]) => !each.isRefused) ?? [];
+  field.value = first ? slugOf(first.name.replace(/\.zip$/i, "")) : "";
 }
 
 export function slugOf(name) {
