@@ -7,15 +7,19 @@ import pytest
 from playwright.sync_api import expect
 from pydantic import SecretStr
 
+from core.db.migrate import upgrade
 from core.db.tables import RunRow
+from core.services.context import Platform, open_platform
 from core.services.projects import commands as projects
 from core.services.work.leases import report_progress
+from core.settings import Settings
 from tests.browser import pages
 from tests.browser.service import PROJECT, Service, service
 from tests.browser.visits import Visits, set_hidden
 from tests.builders import published, rows
 from tests.builders.prepared import prepared_job
 from tests.builders.voc import annotation, image_bytes, zip_files
+from tests.servers.api import serving
 
 MARKUP = "<img src=x onerror=document.title='broken'>"
 HOSTILE = f"{MARKUP}\u202e{'ü' * 60}"
@@ -97,25 +101,54 @@ def test_the_curves_of_a_run_follow_it_also_after_the_tab_was_hidden(visits: Vis
         job = published.ready_job(platform, project="followed")
         claim = rows.running_run(platform, job.id, lease=3600)
         page = visits.open(f"{made.url}/ui/runs/{claim.id}")
-        _epoch(made, claim, 1)
+        _epoch(platform, claim, 1)
         expect(page.locator("#figures tbody tr")).to_have_count(1)
         set_hidden(page, True)
-        _epoch(made, claim, 2)
-        _epoch(made, claim, 3)
+        _epoch(platform, claim, 2)
+        _epoch(platform, claim, 3)
         set_hidden(page, False)
         expect(page.locator("#figures tbody tr")).to_have_count(3)
         page.reload()
         expect(page.locator("#figures tbody tr")).to_have_count(3)
 
 
-def _epoch(made: Service, claim: Any, epoch: int) -> None:
+def test_open_pages_come_back_by_themselves_when_the_api_has_restarted(visits: Visits, tmp_path: Path) -> None:
+    visits.expect_fault(
+        "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE"
+    )
+    url = f"sqlite:///{tmp_path / 'darkroom.db'}"
+    upgrade(url)
+    platform = open_platform(Settings(home=tmp_path / "home", database_url=url))
+    claim = rows.running_run(platform, published.ready_job(platform, project="before").id, lease=3600)
+    _epoch(platform, claim, 1)
+    with serving(platform) as api:
+        base, port = str(api.base_url), api.base_url.port
+        run = visits.open(f"{base}/ui/runs/{claim.id}")
+        home = visits.open(f"{base}/ui/")
+        expect(run.locator("#stream-state")).to_have_text("Live")
+        expect(run.locator("#figures tbody tr")).to_have_count(1)
+        expect(home.get_by_role("link", name="before").first).to_be_visible()
+    expect(run.locator("#stream-state")).to_have_text("Reconnecting …")
+    _epoch(platform, claim, 2)
+    published.ready_job(platform, project="meanwhile")
+    with serving(platform, port=port):
+        expect(run.locator("#stream-state")).to_have_text("Live", timeout=60_000)
+        expect(run.locator("#figures tbody tr")).to_have_count(2)
+        expect(home.get_by_role("link", name="meanwhile").first).to_be_visible(timeout=60_000)
+        _epoch(platform, claim, 3)
+        expect(run.locator("#figures tbody tr")).to_have_count(3)
+        visits.close()
+    platform.db.close()
+
+
+def _epoch(platform: Platform, claim: Any, epoch: int) -> None:
     progress = {
         "epoch": epoch,
         "epochs": 5,
         "metrics": {"mAP50": 0.1 * epoch, "val/box_loss": 1.0},
         "seconds_left": 9.0,
     }
-    report_progress(made.platform.db, RunRow, claim, progress=progress)
+    report_progress(platform.db, RunRow, claim, progress=progress)
 
 
 @pytest.mark.slow

@@ -25,12 +25,15 @@ _ROUTES: list[BaseRoute] = []
 
 
 @contextmanager
-def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
-    """A client of the API over `platform`, or over a platform with other `settings` on the same database and home."""
+def serving(platform: Platform, *, port: int | None = None, **settings: Any) -> Iterator[httpx.Client]:
+    """A client of the API over `platform`, or over a platform with other `settings` on the same database and home.
+
+    `port`: where an API stopped before; else a free one.
+    """
     if settings:
         same: dict[str, Any] = {"home": platform.settings.home, "database_url": platform.settings.database}
         platform = open_platform(Settings(**(same | settings)))
-    port = free_port()
+    port = port or free_port()
     limit = platform.settings.max_connections
     app = _app(platform)
     stop = app.state.event_poll.stop
