@@ -1,5 +1,6 @@
 """What a browser adds to the pages: Back, no script, a token, a connection that is lost, names that are hostile."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,16 @@ def test_the_curves_of_a_run_follow_it_also_after_the_tab_was_hidden(visits: Vis
         _epoch(platform, claim, 3)
         set_hidden(page, False)
         expect(page.locator("#figures tbody tr")).to_have_count(3)
+        _epoch(made, claim, 4)
+        expect(page.locator("#figures tbody tr")).to_have_count(4)
+        plot = page.locator("[data-chart] .u-over").first
+        expect(plot).to_be_visible()
+        box = plot.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+        expect(page.locator("[data-series]").first).to_have_attribute("title", re.compile("^Epoch 4[.]"))
         page.reload()
-        expect(page.locator("#figures tbody tr")).to_have_count(3)
+        expect(page.locator("#figures tbody tr")).to_have_count(4)
 
 
 def test_open_pages_come_back_by_themselves_when_the_api_has_restarted(visits: Visits, tmp_path: Path) -> None:

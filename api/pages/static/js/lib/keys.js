@@ -47,6 +47,8 @@ async function help() {
     ),
   );
   document.body.append(dialog);
-  await open(dialog);
+  const closed = open(dialog);
+  dialog.scrollTop = 0; // the focus is on the button below
+  await closed;
   dialog.remove();
 }
