@@ -62,8 +62,8 @@ def furnish(made: Service, folder: Path) -> None:
     assert (first.state, second.state, rejected.state) == ("ready", "ready", "rejected"), rejected.problem
     waiting = rows.received_job(platform, project="waiting")
     image = next(iter(made.client.datasets.images(second.id)))
-    suspects = {"suspect_labels.json": json.dumps(_suspects(image.path)).encode()}
-    versions = [published.version(platform, job.id, b"weights", artifacts=suspects) for job in (first, second)]
+    artifacts = {"suspect_labels.json": suspects(image.path)}
+    versions = [published.version(platform, job.id, b"weights", artifacts=artifacts) for job in (first, second)]
     set_alias(platform.db, ref=PROJECT, alias="production", version="v1")
     running = _run(platform, second.id)
     failed = _run(platform, second.id)
@@ -96,10 +96,11 @@ def _run(platform: Platform, job_id: str) -> Any:
     return claim
 
 
-def _suspects(path: str) -> dict[str, Any]:
+def suspects(path: str) -> bytes:
+    """An artifact of a version: a label of the image at `path` that is likely wrong."""
     label = {"path": path, "label": "circle", "label_probability": 0.02, "flagged": "yes"}
     found = {"images": 24, "flagged": 1, "out_of_fold_accuracy": 0.9}
-    return found | {"labels": [label | {"suggested": "star", "suggested_probability": 0.97}]}
+    return json.dumps(found | {"labels": [label | {"suggested": "star", "suggested_probability": 0.97}]}).encode()
 
 
 def faulty_files() -> Files:

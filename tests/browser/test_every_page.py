@@ -8,14 +8,13 @@ import pytest
 from tests.browser import pages
 from tests.browser.axe import violations
 from tests.browser.service import Service
-from tests.browser.visits import Theme, Visits
+from tests.browser.visits import OVERFLOWS, Theme, Visits
 
 # Those that `make test` visits.
 FEW = (
     *("/ui/", "/ui/projects/{project}", "/ui/datasets/{job_id}/images", "/ui/runs/{run_id}", "/ui/predict"),
     *("/ui/projects/{project}/versions/{number}", "/ui/system"),
 )
-OVERFLOWS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 def test_every_page_answers(furnished: Service) -> None:

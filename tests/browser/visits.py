@@ -13,6 +13,7 @@ OWN_SCHEMES = ("data", "blob", "about")
 # Where a fault of the policy is only an event of the document.
 REPORT_POLICY = """document.addEventListener("securitypolicyviolation",
   (event) => console.error(`Content-Security-Policy: ${event.violatedDirective} ${event.blockedURI}`))"""
+OVERFLOWS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"  # pixels
 HIDDEN = """(hidden) => {
   Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
   Object.defineProperty(document, "visibilityState", {configurable: true, get: () => (hidden ? "hidden" : "visible")});
