@@ -89,8 +89,10 @@ def running_run(platform: Platform, job_id: str | None = None, *, lease: float =
     return claimed[0]
 
 
-def running_operation(platform: Platform, *, lease: float = LEASE, **belonging: str) -> Claim:
-    row = queue_operation(platform, "scripted", {"steps": 3}, **belonging)
+def running_operation(
+    platform: Platform, *, lease: float = LEASE, job_id: str | None = None, project_id: str | None = None
+) -> Claim:
+    row = queue_operation(platform, "scripted", {"steps": 3}, job_id=job_id, project_id=project_id)
     claimed = claim_row(platform.db, OperationRow, row.id, "w", lease_seconds=lease)
     assert claimed is not None
     return claimed[0]
