@@ -110,7 +110,7 @@ def test_the_curves_of_a_run_follow_it_also_after_the_tab_was_hidden(visits: Vis
         _epoch(platform, claim, 3)
         set_hidden(page, False)
         expect(page.locator("#figures tbody tr")).to_have_count(3)
-        _epoch(made, claim, 4)
+        _epoch(made.platform, claim, 4)
         expect(page.locator("#figures tbody tr")).to_have_count(4)
         plot = page.locator("[data-chart] .u-over").first
         expect(plot).to_be_visible()
