@@ -32,7 +32,7 @@ Search = Annotated[str, Query(max_length=100)]
 def home(
     request: Request, platform: CurrentPlatform, q: Search = "", implicit: bool = False, cursor: Cursor = None
 ) -> HTMLResponse:
-    """Newest projects first. `implicit`: those of single uploads too. Raises CursorInvalid."""
+    """Newest projects first. `implicit`: those of uploads without a project too. Raises CursorInvalid."""
     db = platform.db
     position = position_in(request, db, [HOME])
     search = q.strip()

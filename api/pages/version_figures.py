@@ -97,6 +97,12 @@ def seen_note(evaluation: Evaluation) -> str:
     return ""
 
 
+_CERTIFIED = (
+    "It is the file that answers, compared with the model image by image; a training measures batches, "
+    "so that the figures of weak models differ."
+)
+
+
 def _of_certificate(exports: Sequence[Export]) -> Iterator[FigureCard]:
     """Of the newest export in single precision that passed, which is what answers predictions."""
     for each in exports:
@@ -106,7 +112,7 @@ def _of_certificate(exports: Sequence[Export]) -> Iterator[FigureCard]:
         share = (
             f"{100 * each.predictions.share:.1f} % of its predictions equal the model's. " if each.predictions else ""
         )
-        about = f"{share}It is the file that answers, compared with the model when it was made."
+        about = f"{share}{_CERTIFIED}"
         yield FigureCard("certificate", f"{each.format} {each.precision}, certificate", about, figures, each.images)
         return
 

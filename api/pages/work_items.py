@@ -112,7 +112,7 @@ def run_item(row: RunRow) -> WorkItem:
         step=stage or ("Waits for a worker" if row.state == "queued" else "Begins"),
         share=epoch / epochs if isinstance(epoch, int | float) and epochs else None,
         note=f"epoch {epoch} of {epochs}" if epoch is not None and epochs else "",
-        left_seconds=progress.get("seconds_left"),
+        left_seconds=progress.get("seconds_left") or None,
         figures={name: float(measured[name]) for name in MAIN[:1] if isinstance(measured.get(name), int | float)},
     )
 

@@ -53,7 +53,7 @@ async function addEpoch({ epoch, epochs, metrics = {}, seconds_left: left }) {
   }
   redraw();
   write("#epoch-now", epoch.toLocaleString("en"));
-  write("#time-left", left === null || left === undefined ? "–" : duration(left));
+  write("#time-left", !left ? "–" : duration(left));
   const bar = one("#run-progress");
   if (bar && epochs) bar.value = epoch / epochs;
   const name = one("#main-best")?.dataset.name;

@@ -45,7 +45,7 @@ def test_a_search_finds_parts_of_names_and_titles_and_nothing_else(client: httpx
 def test_single_uploads_are_behind_a_switch(client: httpx.Client, platform: Platform) -> None:
     job = rows.ready_job(platform)
     page = page_of(client, "/ui/")
-    assert f"/ui/projects/{job.project}" not in page and "Projects of single uploads" in page
+    assert f"/ui/projects/{job.project}" not in page and "Uploads without a project" in page
     assert f"/ui/projects/{job.project}" in page_of(client, "/ui/?implicit=true")
 
 

@@ -29,8 +29,8 @@ export function editorPanel(view, actions) {
     detection ? hint : null,
     picker.element,
     make("div", { class: "field" }, make("label", { for: "draft-author" }, "Your name", make("span", { class: "muted" }, " optional")), name),
-    make("div", { class: "editor-foot" }, saveButton, button("As in the dataset", actions.reset, { class: "button", title: "Back to what the dataset has" })),
-    make("div", { class: "editor-foot" }, button("Right as it is", actions.accept), button("Take the image out", actions.takeOut, { class: "button small danger" })),
+    make("div", { class: "editor-foot" }, saveButton, button("Reset", actions.reset, { class: "button", title: "Back to what the dataset has" })),
+    make("div", { class: "editor-foot" }, button("Labels are right", actions.accept), button("Take the image out", actions.takeOut, { class: "button small danger" })),
   ].filter(Boolean);
 
   function update({ now, selected, canUndo, canRedo, isChanged, isDrawing }) {
