@@ -108,6 +108,7 @@ def _train(page: Page) -> None:
 def _open_its_version(page: Page, version: str) -> None:
     """From the page of the run, which is left open until the curves and then the version are there."""
     expect(page.locator("#figures tbody tr")).to_have_count(1, timeout=LONG_MS)
+    expect(page.locator("[data-chart] .u-over").first).to_be_visible()
     page.get_by_role("link", name="Look at it").click(timeout=LONG_MS)
     expect(page.get_by_role("heading", level=1)).to_contain_text(version)
 
@@ -125,8 +126,9 @@ def _correct(page: Page, stack: PrivateStack, job_id: str) -> str:
     page.get_by_role("list", name="Images").get_by_role("link").first.click()
     page.get_by_role("button", name="Edit", exact=True).click()
     page.get_by_role("button", name="Take the image out").click()
-    expect(page.get_by_text("Saved as a draft.")).to_be_visible()
-    page.goto(f"{stack.api_url}/ui/datasets/{job_id}/corrections")
+    expect(page.get_by_text("To be taken out")).to_be_visible()
+    page.get_by_role("link", name="All drafts").click()
+    page.wait_for_url("**/corrections")
     page.get_by_role("button", name="Apply as the next revision").click()
     page.get_by_role("dialog").get_by_role("button", name="Apply", exact=True).click()
     return _wait_for_a_dataset(page, other_than=job_id)
