@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -33,8 +33,10 @@ from core.services.views import job_overview, prepared_set_of
 from core.services.work.active import active_work
 from core.storage import ObjectMissing
 from pipeline.index.read import Selection, read_numbered, read_page
-from pipeline.index.statistics import IndexStatistics, read_statistics
 from pipeline.params.dataset_exports import EXPORT_FORMATS, formats_of
+
+if TYPE_CHECKING:
+    from pipeline.index.statistics import IndexStatistics
 
 router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
 
@@ -93,8 +95,10 @@ def charts(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLResp
 
 
 @lru_cache(maxsize=64)
-def _statistics(file: Path, _index_key: str) -> IndexStatistics:
+def _statistics(file: Path, _index_key: str) -> "IndexStatistics":
     """Some kilobytes, kept: an index never changes."""
+    from pipeline.index.statistics import read_statistics  # it loads numpy, which no other page needs
+
     return read_statistics(file)
 
 

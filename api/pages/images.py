@@ -23,7 +23,6 @@ from core.services.jobs.corrections import drafts_of_images, number_of_drafts
 from core.services.jobs.images import codes_of_images, findings_of_image, refuse_without_index
 from core.services.views import prepared_set_of
 from pipeline.dataset.model import SPLITS
-from pipeline.index.near import find_near
 from pipeline.index.read import (
     Selection,
     find_number,
@@ -124,6 +123,8 @@ def images(
 @router.get("/{job_id}/near")
 def near(request: Request, platform: CurrentPlatform, job_id: str, image: Text) -> HTMLResponse:
     """A part of the full view that reads the hashes of all images. Raises as `images` does."""
+    from pipeline.index.near import find_near  # it loads numpy and Pillow, which no other page needs
+
     job, _, index = _indexed(request, platform, job_id)
     distances = {each.number: each.bits for each in find_near(index, _number(index, job, image), most=_NEAR_LISTED)}
     found = read_numbered(index, list(distances), boxes=0)
