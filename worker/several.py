@@ -17,6 +17,8 @@ from types import FrameType
 
 import structlog
 
+from core import clock
+
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 HEALTHY_SECONDS = 30.0
@@ -49,7 +51,7 @@ def run_roles(names: Sequence[str], run: Callable[[str], None]) -> None:
     roles = [_Role(name) for name in names]
     while not stopping:
         for role in roles:
-            if not role.pid and time.monotonic() >= role.start_at:
+            if not role.pid and clock.monotonic() >= role.start_at:
                 _start(role, run)
             elif role.pid and (status := _ended(role)) is not None:
                 _plan_restart(role, status)
@@ -63,7 +65,7 @@ def run_roles(names: Sequence[str], run: Callable[[str], None]) -> None:
 
 
 def _start(role: _Role, run: Callable[[str], None]) -> None:
-    role.started = time.monotonic()
+    role.started = clock.monotonic()
     if sys.platform != "linux":  # macOS: its frameworks do not survive a fork
         role.pid = subprocess.Popen([sys.executable, "-m", "worker", role.name], stdin=subprocess.DEVNULL).pid
         return
@@ -105,7 +107,7 @@ def _ended(role: _Role) -> int | None:
 
 
 def _plan_restart(role: _Role, status: int) -> None:
-    now = time.monotonic()
+    now = clock.monotonic()
     if now - role.started >= HEALTHY_SECONDS:
         role.delay_seconds = FIRST_DELAY_SECONDS
     log.warning("worker.ended", role=role.name, status=status, restart_in=role.delay_seconds)

@@ -12,7 +12,15 @@ from tests import REPOSITORY
 
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
 # Words of the same form that are not codes.
-OTHER = {"label-studio", "label-studio-choices", "oxford-pet", "mpl-data", "too-large", "image-classification"}
+OTHER = {
+    "label-studio",
+    "label-studio-choices",
+    "oxford-pet",
+    "mpl-data",
+    "parquet-classes",
+    "too-large",
+    "image-classification",
+}
 
 
 PACKAGES = ("api", "core", "pipeline", "worker")
