@@ -1,9 +1,6 @@
 """Two evaluations image by image: computed by a child, kept beside the image indexes; the grid of won and lost ones."""
 
 import hashlib
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from api.images.index_cache import IndexCache
+from api.images.results_child import fetch_results, run_on_results
 from core.db.tables import DatasetRow, EvaluationArtifactRow
 from core.domain.errors import ArtifactNotFound, EvaluationNotFound, Unavailable
 from core.services.context import Platform
 from core.services.models.comparisons import ComparedVersion, VersionComparison
 from core.services.models.evaluations import find_evaluation_artifact
-from core.storage import ObjectCorrupt, ObjectMissing, ObjectStore
+from core.storage import ObjectMissing, ObjectStore
 from pipeline.evaluation.read_paired import PAIRED_VERSION, RESULTS_FILE
 from pipeline.index.schema import IndexedImage
-from pipeline.process.environment import child_environment
 from pipeline.process.render_task import ComparedBox, ComparedPair, ComparedSide, ComparisonTask
 
 PLOT_VERSION = 3  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
-_SECONDS = 130.0  # the child ends itself before
 _UNPACKED = 8  # times the size of its files a comparison takes on the disk, at most
 
 Outcomes = Sequence[tuple[str, dict[str, Any]]]
@@ -81,31 +77,10 @@ def _results_of(platform: Platform, side: ComparedVersion, slug: str) -> Evaluat
 
 def _compute(store: ObjectStore, artifacts: Sequence[EvaluationArtifactRow], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".", suffix=".part") as folder:
-        files = [Path(folder) / name for name in ("first.npz", "second.npz")]
-        for artifact, file in zip(artifacts, files, strict=True):
-            try:
-                store.fetch(artifact.key, file)
-            except (ObjectMissing, ObjectCorrupt) as error:
-                detail = "The results of an evaluation are missing or damaged in the object store."
-                raise Unavailable(detail, service="store") from error
-        command = [sys.executable, "-m", "pipeline", "compare-results", *map(str, files), "--out", str(target)]
-        environment = child_environment(os.environ) | {"OPENBLAS_NUM_THREADS": "1"}
-        try:
-            subprocess.run(
-                command,
-                check=True,
-                capture_output=True,
-                text=True,
-                env=environment,
-                timeout=_SECONDS,
-                start_new_session=True,  # Ctrl-C on a terminal is for the API
-            )
-        except subprocess.TimeoutExpired as error:
-            detail = f"Comparing them image by image took more than {_SECONDS:g} seconds."
-            raise Unavailable(detail, service="comparison") from error
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr.strip().splitlines() or [f"exit status {error.returncode}"])[-1][:300]
-            raise Unavailable(f"They could not be compared image by image: {last}", service="comparison") from error
+        wanted = dict(zip((Path(folder, name) for name in ("first.npz", "second.npz")), artifacts, strict=True))
+        fetch_results(store, wanted)
+        doing = "Comparing the versions image by image"
+        run_on_results("compare-results", list(wanted), target, doing=doing, service="comparison")
 
 
 def _pair(image: dict[str, Any], outcome: str, indexed: IndexedImage) -> ComparedPair:

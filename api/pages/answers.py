@@ -40,7 +40,7 @@ class TileBox:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class AnswerTile:
     """`content`: as `write_answers` has it. Without a `sha256` the image is in no index."""
 
     path: str
@@ -62,7 +62,7 @@ class Tile:
         `least`: boxes up to this score are hidden until a script shows them. `about`: boxes of other classes are faint.
         """
         crowded = len(self.boxes) > _CROWDED
-        size = (0.14 if crowded else 0.19) * max(self.width / 4, self.height / 3)  # of the text, as a tile shows it
+        size = (0.14 if crowded else 0.19) * max(self.width / 4, self.height / 3)  # of the text, as a tile draws it
         names_right = not crowded or about is not None
         parts = []
         for box in self.boxes:
@@ -80,7 +80,7 @@ class Answers:
         self._platform, self._request, self._evaluation = platform, request, evaluation
         self._labels = labels
 
-    def tiles(self, page: AnswersPage, *, least: float | Sequence[float], all_boxes: bool = False) -> list[Tile]:
+    def tiles(self, page: AnswersPage, *, least: float | Sequence[float], all_boxes: bool = False) -> list[AnswerTile]:
         """`least`: the threshold of all classes, or of each. `all_boxes`: also those below it, for a slider.
 
         Raises ImageIndexMissing, Gone.
@@ -95,7 +95,7 @@ class Answers:
             size = sizes.get(image["path"])
             boxes = [*_boxes(image, self._labels, least, all_boxes=all_boxes)] if "found" in image else []
             tiles.append(
-                Tile(
+                AnswerTile(
                     path=image["path"],
                     sha256=size.sha256 if size else "",
                     width=size.width if size else 4,

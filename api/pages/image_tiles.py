@@ -28,7 +28,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class ImageTile:
     """`query`: what the link to its full view ends with. `draft`: what its draft does."""
 
     path: str
@@ -60,12 +60,12 @@ def tile_of(
     draft: CorrectionRow | None,
     suspect: Suspect | None,
     query: Mapping[str, str],
-) -> Tile:
+) -> ImageTile:
     """`tiles`: one of ROW_HEIGHTS. `query`: of the list, kept in the link."""
     ratio = image.width / image.height
     displayed = ratio * ROW_HEIGHTS[tiles] * _WIDENED
     sources = thumbnail_sources(job_id, image.sha256, image.width, image.height)
-    return Tile(
+    return ImageTile(
         path=image.path,
         sha256=image.sha256,
         width=image.width,

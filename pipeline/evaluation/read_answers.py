@@ -33,9 +33,8 @@ def read_answers(file: Path, order: Order, *, after: int, limit: int) -> Answers
     """`suspect`: those alone that the model denies. `after`: `end` of the page before, -1 for the first page."""
     column = _COLUMNS[order]
     with closing(_open(file)) as db:
-        # the column is one of three
-        (total,) = db.execute(f"SELECT count({column}) FROM images").fetchone()  # noqa: S608
-        statement = f"SELECT {column}, content FROM images WHERE {column} > ? ORDER BY {column} LIMIT ?"  # noqa: S608
+        (total,) = db.execute(f"SELECT count({column}) FROM images").fetchone()  # noqa: S608 - one of three
+        statement = f"SELECT {column}, content FROM images WHERE {column} > ? ORDER BY {column} LIMIT ?"  # noqa: S608 - as above
         rows = db.execute(statement, (after, limit + 1)).fetchall()
     return _page(rows, total, limit)
 

@@ -196,14 +196,14 @@ def read_surroundings(file: Path, selection: Selection, number: int) -> Surround
     column = SORTS[selection.sort]
     with _open(file) as index:
         where, values = _conditions(index, selection)
-        (value,) = index.execute(f"SELECT {column} FROM images WHERE number = ?", (number,)).fetchone()  # noqa: S608
+        (value,) = index.execute(f"SELECT {column} FROM images WHERE number = ?", (number,)).fetchone()  # noqa: S608 - as above
         # As above. Compared in one direction, and turned round for a descending order.
-        counted = f"SELECT count(*), total(({column}, number) < (?, ?)), total(number = ?) FROM images WHERE {where}"  # noqa: S608
+        counted = f"SELECT count(*), total(({column}, number) < (?, ?)), total(number = ?) FROM images WHERE {where}"  # noqa: S608 - as above
         count, lower, there = index.execute(counted, [value, number, number, *values]).fetchone()
         ends = []
         for sign, order in (("<", "DESC"), (">", "ASC")):
             nearest = (
-                f"SELECT path FROM details WHERE number = (SELECT number FROM images WHERE {where} "  # noqa: S608
+                f"SELECT path FROM details WHERE number = (SELECT number FROM images WHERE {where} "  # noqa: S608 - as above
                 f"AND ({column}, number) {sign} (?, ?) ORDER BY {column} {order}, number {order} LIMIT 1)"
             )
             row = index.execute(nearest, [*values, value, number]).fetchone()
@@ -239,7 +239,7 @@ def _page(
 def _count(index: sqlite3.Connection, where: tuple[str, list[Any]]) -> int:
     condition, values = where
     # `condition` is of constants with placeholders; what a user wrote is in `values`
-    count: int = index.execute(f"SELECT count(*) FROM images WHERE {condition}", values).fetchone()[0]  # noqa: S608
+    count: int = index.execute(f"SELECT count(*) FROM images WHERE {condition}", values).fetchone()[0]  # noqa: S608 - as above
     return count
 
 
@@ -258,7 +258,7 @@ def _positions(
         values = [*values, *after]
     # as above; the column is one of the catalogue of sorts
     statement = (
-        f"SELECT {column}, number FROM images WHERE {condition} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608
+        f"SELECT {column}, number FROM images WHERE {condition} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608 - as above
     )
     return list(map(Position._make, index.execute(statement, [*values, limit])))
 

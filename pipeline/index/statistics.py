@@ -70,7 +70,7 @@ def read_statistics(file: Path) -> IndexStatistics:
 def _binned(index: sqlite3.Connection, column: str) -> dict[str, list[int]]:
     found = {split: [0] * BINS for split in SPLITS}
     # of constants; `column` is one of two of this module
-    statement = f"SELECT split, min(CAST({column} * ? AS INTEGER), ? - 1), count(*) FROM images GROUP BY 1, 2"  # noqa: S608
+    statement = f"SELECT split, min(CAST({column} * ? AS INTEGER), ? - 1), count(*) FROM images GROUP BY 1, 2"  # noqa: S608 - see above
     for split, part, count in index.execute(statement, (BINS, BINS)):
         found[SPLITS[split]][max(0, part)] += count
     return found
