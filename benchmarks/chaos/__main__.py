@@ -1,10 +1,11 @@
 """Chaos: `python -m benchmarks.chaos --rounds N --seed S --minutes M [--database postgresql]`.
 
-Users upload, train, cancel and delete over HTTP while, round after round, one fault is injected into a private service:
-processes and children are killed or frozen, broker, database and store stop, disks are full or read-only. Then the
-faults end, the work is finished, and every upload, run, version, event and object is checked. Leases last 8 s instead
-of 60, so that each loss is noticed within a round. Prints a JSON line and a Markdown table; exit status 1 when
-anything was lost, stuck, doubled or left. The same seed injects the same faults; the processes' timing differs.
+Users upload, train, cancel and delete over HTTP; once work of every kind has been accepted, one fault is injected into
+a private service, round after round: processes and children are killed or frozen, broker, database and store stop,
+disks are full or read-only. Then the faults end, the work is finished, and every upload, run, version, event and object
+is checked. Leases last 8 s instead of 60, so that each loss is noticed within a round. Prints a JSON line and a
+Markdown table; exit status 1 when anything was lost, stuck, doubled or left. The same seed injects the same faults; the
+processes' timing differs.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from core.logging import configure_logging
 
 PAUSE_SECONDS = (1.0, 4.0)  # between two faults
 MAX_MINUTES = 60.0
+MOST_SECONDS_BEFORE = 120.0  # that the first fault waits for work of every kind
 LISTED = 20  # violations of one kind that are printed
 
 
@@ -33,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=10.0, help="no round begins after this many minutes")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of faults: no round begins after them")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--logs", type=Path, help="folder for a copy of all logs and the database")
     parser.add_argument("--real-every", type=int, default=10, help="of so many runs one is trained by ultralytics")
@@ -48,7 +50,9 @@ def run(service: Service, args: argparse.Namespace) -> int:
     began = time.monotonic()
     load = Load(service.platform, service.url, service.folder / "sets", seed=args.seed, real_every=args.real_every)
     load.start()
-    ends = began + 60 * min(args.minutes, MAX_MINUTES)
+    while not load.is_under_way() and time.monotonic() < began + MOST_SECONDS_BEFORE:
+        service.keep_running(0.5)
+    ends = time.monotonic() + 60 * min(args.minutes, MAX_MINUTES)
     injected = inject(service, Random(args.seed), rounds=args.rounds, ends=ends)
     while not load.stop():
         service.keep_running(0.5)

@@ -79,6 +79,10 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def is_under_way(self) -> bool:
+        """Whether an upload, a run and an operation have been accepted, so that each can meet a fault."""
+        return bool(self.ledger.uploads and self.ledger.runs and self.ledger.operations)
+
     def stop(self) -> bool:
         """Request the end. False until each user has the answer to its last request."""
         self._over.set()

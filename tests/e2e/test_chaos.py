@@ -28,7 +28,7 @@ NEVER = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", list(SERVERS))
 def test_faults_lose_and_leave_nothing(database: str, request: pytest.FixtureRequest) -> None:
     for server in SERVERS[database]:
