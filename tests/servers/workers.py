@@ -28,6 +28,7 @@ from core.settings import Settings
 from deploy.local.scenes import write_archive
 from tests import REPOSITORY
 from tests.builders.training import draw_tree
+from tests.children import supervised_child
 from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 120.0
@@ -180,5 +181,4 @@ def _if(row: Any, states: Any) -> Any:
 
 def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
     """The supervised child of a worker; None when it has none."""
-    children = psutil.Process(worker.pid).children()
-    return next((child for child in children if "--supervised" in child.cmdline()), None)
+    return supervised_child(of=worker.pid)

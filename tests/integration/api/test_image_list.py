@@ -26,6 +26,7 @@ from core.services.views import prepared_set_of
 from tests.builders.indexed import box, indexed_image, indexed_job
 from tests.builders.odd_images import chunk
 from tests.builders.voc import image_bytes
+from tests.children import running_children
 from tests.servers.api import problem, serving
 from tests.waiting import wait_until
 
@@ -262,8 +263,7 @@ def test_an_index_that_the_store_damaged_is_not_read(client: httpx.Client, platf
 
 
 def rendering() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and "render" in child.cmdline()]
+    return running_children("render")
 
 
 def kill(processes: list[psutil.Process]) -> None:

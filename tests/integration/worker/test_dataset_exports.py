@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from sqlalchemy import update
 
@@ -18,6 +17,7 @@ from core.services.context import Platform
 from core.services.operations.commands import get_operation
 from tests.builders.class_folders import folder_files
 from tests.builders.voc import voc_files, zip_files
+from tests.children import supervised_child
 from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem
 from tests.waiting import wait_until
@@ -139,13 +139,9 @@ def test_a_killed_child_is_a_lost_attempt_and_the_next_one_writes_the_same(
     worker = Worker(platform, "operations", "test")
     task = threading.Thread(target=operate, args=(worker, operation_id))
     task.start()
-    children = psutil.Process()
-    found = wait_until(
-        lambda: [child for child in children.children() if "--supervised" in child.cmdline()],
-        seconds=20,
-        what="a child",
-    )
-    found[0].send_signal(signal.SIGKILL)
+    child = wait_until(supervised_child, seconds=20, what="a child")
+    assert child is not None
+    child.send_signal(signal.SIGKILL)
     task.join(30)
     lost = get_operation(platform.db, operation_id)
     assert (lost.state, lost.lost_leases) == ("queued", 1)

@@ -1,7 +1,6 @@
 """Extensions by the real children: revisions over HTTP, what is refused, and processes that are killed on the way."""
 
 import base64
-import os
 import random
 import signal
 import threading
@@ -22,6 +21,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, zip_files
+from tests.children import supervised_child
 from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem, serving
 from tests.servers.workers import Stack, stack
@@ -338,9 +338,9 @@ def _inputs(http: httpx.Client) -> tuple[int, int]:
 
 
 def _kill_child(command: str) -> bool | None:
-    for child in psutil.Process(os.getpid()).children():
-        with suppress(psutil.Error):  # it ends meanwhile
-            if "--supervised" in child.cmdline() and command in child.cmdline():
-                child.send_signal(signal.SIGKILL)
-                return True
+    if (child := supervised_child(command)) is None:
+        return None
+    with suppress(psutil.NoSuchProcess):  # it ends meanwhile
+        child.send_signal(signal.SIGKILL)
+        return True
     return None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import select, update
 
@@ -20,6 +19,7 @@ from pipeline.index.read import Selection, read_page
 from pipeline.index.schema import IndexedImage
 from tests.builders.class_folders import folder_files
 from tests.builders.voc import voc_files, zip_files
+from tests.children import supervised_child
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
 from worker.tasks.operations.operate import operate
@@ -65,8 +65,7 @@ def test_a_killed_child_is_a_lost_attempt_and_the_next_one_makes_the_index(line:
     worker = Worker(line.platform, "operations", "test")
     task = threading.Thread(target=operate, args=(worker, operation.id))
     task.start()
-    children = psutil.Process()
-    child = line.until(lambda: next((c for c in children.children() if "--supervised" in c.cmdline()), None))
+    child = line.until(supervised_child)
     child.send_signal(signal.SIGKILL)
     task.join(30)
     lost = get_operation(line.platform.db, operation.id)

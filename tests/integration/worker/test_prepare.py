@@ -1,7 +1,6 @@
 """How a prepare task ends: ready, rejected, failed, lost, given back. The child is the real one."""
 
 import errno
-import os
 import signal
 import sys
 import threading
@@ -22,6 +21,7 @@ from core.domain.keys import PLOT_NAMES
 from core.domain.limits import MAX_REFUSALS, MIB
 from core.services.jobs.commands import delete_job, list_findings, retry_job
 from core.services.projects.commands import create_project
+from tests.children import supervised_child
 from tests.servers.workers import Stack, scenes, stack
 from worker.context import Worker
 from worker.supervision.local_launcher import LocalLauncher
@@ -49,8 +49,7 @@ def while_preparing(line: Stack, worker: Worker, job_id: str, act: Callable[[psu
     """Run the task, and `act` on its child once it is there."""
     task = threading.Thread(target=prepare_job, args=(worker, job_id))
     task.start()
-    children = psutil.Process(os.getpid())
-    act(line.until(lambda: next((c for c in children.children() if "--supervised" in c.cmdline()), None)))
+    act(line.until(supervised_child))
     task.join(30)
     assert not task.is_alive()
     with line.platform.db.reading() as session:
