@@ -231,6 +231,10 @@ class Settings(BaseSettings):
     export_on_publish: bool = Field(
         True, description="Every version gets its ONNX export, with a certificate, when it is published."
     )
+    evaluate_on_publish: bool = Field(
+        True,
+        description="Every trained version is evaluated once, when no other operation waits: its pages have the images behind its figures.",
+    )
     keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
     keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
     keep_operation_days: float = Field(

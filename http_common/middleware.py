@@ -115,17 +115,23 @@ class RequestMiddleware:
         check_site(scope["method"], headers, public_url=self._public_url, by_cookie=by_cookie)
 
     async def _authenticated_by_cookie(self, scope: Scope, headers: Headers) -> bool:
-        """Else by the token, or nothing is asked for. Raises Unauthorized."""
+        """Else by the token, or nothing is asked for; `admitted` in the state, but for pages that are open to anybody.
+
+        Raises Unauthorized.
+        """
         if not self._token:
+            scope["state"]["admitted"] = True
             return False
         if self._sessions and "authorization" not in headers:
             session_id = await self._sessions.of(scope, headers)
             scope["state"] |= {"session_id": session_id, "signed_in": session_id is not None}
             if session_id:
+                scope["state"]["admitted"] = True
                 return True
         if self._open_pages.fullmatch(scope["path"]):
             return True
         _check_token(headers, self._token)
+        scope["state"]["admitted"] = True
         return False
 
 

@@ -71,7 +71,8 @@ class ImageAnswer(BaseModel):
     tiles: int = Field(0, description="In how many tiles it was predicted, besides as a whole.", examples=[0])
     milliseconds: dict[str, float] = Field(
         default_factory=dict,
-        description="By stage: queued, decode, preprocess, inference, postprocess.",
+        description="By stage: queued, decode, preprocess, inference, postprocess; before them `loading`, where the "
+        "request waited until the model was in memory.",
         examples=[{"queued": 0.1, "decode": 0.6, "preprocess": 0.9, "inference": 6.1, "postprocess": 0.1}],
     )
 

@@ -1,6 +1,6 @@
 """A prediction from the name of a model and bytes of images, and its JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core import clock
 from core.domain.errors import RequestInvalid
@@ -20,13 +20,16 @@ async def answer(
     serving: Serving, name: str, images: Sequence[bytes], options: Options, *, receipt: bool
 ) -> tuple[Answer, list[Answered]]:
     """Raises what `Models.use` raises, and QueueFull. An image that cannot be predicted fails alone."""
+    wanted = clock.monotonic()
     async with serving.models.use(name) as model:
         _require_detector(model, options)
         started = clock.monotonic()
+        was_there = model.loaded_at + model.load_seconds < wanted
+        loading = {} if was_there else {"loading": round(1e3 * (started - wanted), 3)}
         results = await serving.pool.predict(model, list(images), options, by_itself=receipt)
         serving.metrics.note(results)
         _count(model, results, 1e3 * (clock.monotonic() - started))
-        found = Answer(model=_about(model, name), images=[_image(each) for each in results])
+        found = Answer(model=_about(model, name), images=[_image(each, loading) for each in results])
         if receipt:
             found.receipt = await serving.pool.run(_receipt, model, images, options, results)  # it hashes the images
     return found, results
@@ -76,7 +79,8 @@ def _about(model: LoadedModel, requested: str) -> AnsweringModel:
     )
 
 
-def _image(answered: Answered) -> ImageAnswer:
+def _image(answered: Answered, loading: Mapping[str, float]) -> ImageAnswer:
+    """`loading`: the stage before the others, where there was one."""
     result = answered.result
     if isinstance(result, PredictionFailed):
         return ImageAnswer(error=result.reason)
@@ -87,7 +91,7 @@ def _image(answered: Answered) -> ImageAnswer:
         boxes=list(map(_box, result.boxes)),
         labels=[Label(label=each.label, class_index=each.class_index, score=each.score) for each in result.labels],
         tiles=result.tiles,
-        milliseconds={"queued": round(answered.queued_ms, 3), **_rounded(result)},
+        milliseconds={**loading, "queued": round(answered.queued_ms, 3), **_rounded(result)},
     )
 
 

@@ -92,6 +92,7 @@ def _only_these_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DARKROOM_OPEN", "0")  # no page opens on the desktop of whoever runs the tests
     monkeypatch.setenv("DARKROOM_EXPORT_ON_PUBLISH", "false")  # a test that looks at it switches it on
+    monkeypatch.setenv("DARKROOM_EVALUATE_ON_PUBLISH", "false")  # as well
     monkeypatch.setenv("DARKROOM_DISK_RESERVE_BYTES", str(4 * MIB))  # a quarter of it lies beside each database
 
 

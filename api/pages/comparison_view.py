@@ -10,6 +10,7 @@ from pipeline.index.schema import IndexedImage
 
 Word = Literal["better", "worse", "unclear", "same"]
 
+_BEST = {"mAP50": "every box found before a false one", "accuracy": "every image right"}
 _NAMES = {"f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 
 
@@ -52,7 +53,10 @@ def word_of(figure: PairedFigure) -> Word:
 
 
 def verdict_of(found: Comparison) -> Verdict | None:
-    """By the main figure. None where they are not compared image by image."""
+    """By the main figure: which is better, by how much, and whether that is certain, in one sentence; then the rest.
+
+    None where they are not compared image by image.
+    """
     paired = found.paired
     if paired is None or not paired.figures:
         return None
@@ -60,18 +64,23 @@ def verdict_of(found: Comparison) -> Verdict | None:
     name = _NAMES.get(figure.metric, figure.metric)
     word = word_of(figure)
     images = f"{paired.images:,} image{'' if paired.images == 1 else 's'}"
-    change = f"{name} goes from {figure.first:.3f} to {figure.second:.3f} ({figure.change:+.3f}) on {images}"
+    best = _BEST.get(figure.metric, "the most")
+    figures = f"On {images} {name} goes from {figure.first:.3f} to {figure.second:.3f}; 1 is {best}"
     if figure.interval is None:
         why = "fewer than five images" if paired.images < 5 else "no resample of the images differs"
         if word == "same":
-            return Verdict(word, f"{second} answers as {first} does", f"{change}. There is no interval: {why}.")
-        return Verdict(word, "This cannot be said", f"{change}. There is no interval: {why}.")
+            return Verdict(word, f"{second} answers as {first} does", f"{figures}. There is no interval: {why}.")
+        title = f"Whether {second} is better than {first} cannot be said"
+        return Verdict(word, title, f"{figures}. There is no interval: {why}.")
     low, high = figure.interval
-    bounds = f"the change is between {low:+.3f} and {high:+.3f} with a confidence of 95 %"
     if word == "unclear":
-        title = f"It cannot be said whether {second} is better"
-        return Verdict(word, title, f"{change}; {bounds}, so it may be chance. More images narrow this.")
-    return Verdict(word, f"{second} is {word} than {first}", f"{change}; {bounds}.")
+        title = f"Whether {second} is better than {first} is not certain: {name} changes by {figure.change:+.3f}"
+        bounds = f"With a confidence of 95 % the change is between {low:+.3f} and {high:+.3f}, so it may be chance"
+        return Verdict(word, title, f"{bounds}: more images narrow this. {figures}.")
+    least, most = sorted((abs(low), abs(high)))
+    by = f"{name} is {abs(figure.change):.3f} {'higher' if figure.change > 0 else 'lower'}"
+    title = f"{second} is {word} than {first}: {by}, between {least:.3f} and {most:.3f} with a confidence of 95 %"
+    return Verdict(word, title, f"{figures}.")
 
 
 def largest_change(figures: Iterable[PairedFigure]) -> float:

@@ -69,6 +69,7 @@ def compare(
         "project": row,
         "versions": versions,
         "aliases": aliases,
+        "known": {each.alias: each.number for each in aliases},
         "jobs": jobs,
         "frozen": frozen,
         "chosen": {"a": first, "b": second, "dataset": dataset, "split": split},

@@ -16,6 +16,7 @@ from api.pages.dataset_frame import dataset_frame
 from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.findings_view import PREVIEWED, found_groups, places_of
 from api.pages.rendering import render
+from api.pages.store_away import noting_the_store
 from api.pages.upload_form import extension_form
 from api.pages.work_items import MADE_FIRST, STEPS, job_item, work_items
 from api.schemas.dataset_exports import dataset_export_of, download_link
@@ -138,12 +139,16 @@ def findings(
         page = jobs.list_findings(platform.db, job_id, cursor=cursor if code else None, limit=size, code=group.code)
         places[group.code] = page.items
         next_cursor = page.next_cursor if code else None
+    located = places_of(places, row, lambda: None)
+    with noting_the_store(request) as store:
+        located = places_of(places, row, lambda: _index_path(request, platform, row))
     return render(
         request,
         "datasets/findings.html",
         **dataset_frame(platform, row),
         groups=groups,
-        places=places_of(places, row, lambda: _index_path(request, platform, row)),
+        places=located,
+        away=store.problem,
         code=code,
         severity=severity,
         next_cursor=next_cursor,

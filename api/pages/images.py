@@ -255,7 +255,12 @@ def _image_data(job: JobRow, image: IndexedImage) -> dict[str, Any]:
 def _images(request: Request, platform: Platform, job_id: str, query: ImageQuery) -> _Images:
     job, dataset, index = _indexed(request, platform, job_id)
     is_ranked = query.sort == SUSPECT
-    suspects = suspects_of(platform, job)
+    suspects = None
+    try:
+        suspects = suspects_of(platform, job)
+    except errors.Unavailable:
+        if query.suspect or is_ranked:  # the images themselves are listed without
+            raise
     selection = selection_of(
         platform,
         job,

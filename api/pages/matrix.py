@@ -1,7 +1,7 @@
 """The confusion matrix of a version, whose cells open the images behind them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,8 +12,9 @@ from api.dependencies import CurrentPlatform, Cursor, OfProject
 from api.images.selection import cursor_of_number, number_of_cursor
 from api.pages.answers import Answers, answers_path
 from api.pages.rendering import render
+from api.pages.store_away import noting_the_store
 from api.pages.stored_json import evaluation_json
-from api.pages.version_page import VersionPage, version_page
+from api.pages.version_page import ChosenEvaluation, version_page
 from core.services.context import Platform
 from pipeline.evaluation.read_answers import read_answers_summary, read_cell
 
@@ -24,6 +25,8 @@ SHADES = 9  # of a cell, by its share of the row; each is a class of the style s
 CONFUSED = 12  # pairs that are listed
 MANY = 30  # labels: of more, those that are confused most are rendered first
 CONFUSED_LABELS = 20
+
+_WITHOUT_IMAGES = {"tiles": None, "cell": None, "next_cursor": None, "total": 0, "linked": False}
 
 Chosen = Annotated[str | None, Query(max_length=80, description="The id of an evaluation.")]
 Label = Annotated[int | None, Query(ge=0, le=100_000, description="Index of a label.")]
@@ -73,28 +76,17 @@ def confusion(
     part: Annotated[Literal["all", "confused"] | None, Query()] = None,
     cursor: Cursor = None,
 ) -> HTMLResponse:
-    """Of the chosen evaluation; without one, that of the training, whose cells have no images. `part`: of many classes
-    those that are confused most, which is the default, or all.
+    """Of the chosen evaluation; without one, that of the training, whose cells have no images, and so where the store
+    does not answer. `part`: of many classes those that are confused most, which is the default, or all.
 
-    Raises what finding the version raises, RequestInvalid, CursorInvalid, Unavailable.
+    Raises what finding the version raises, RequestInvalid, CursorInvalid.
     """
     page = version_page(platform, project, number)
     chosen = page.chosen(on)
-    file = answers_path(request, platform, chosen[1]) if chosen else None
-    values: dict[str, Any] = {"tiles": None, "cell": None, "next_cursor": None, "total": 0, "linked": file is not None}
-    matrix: ConfusionMatrix | None
-    if chosen and file:
-        summary = read_answers_summary(file)
-        matrix = matrix_of(summary["labels"], summary["cells"], min_score=summary["min_score"], is_whole=part == "all")
-        if truth is not None and predicted is not None and max(truth, predicted) < len(matrix.labels):
-            found = read_cell(file, truth, predicted, after=number_of_cursor(cursor), limit=TILES)
-            least = summary["min_score"] if summary["min_score"] is not None else 0.0
-            values["tiles"] = Answers(platform, request, chosen[1], matrix.labels).tiles(found, least=least)
-            values["cell"] = (truth, predicted)
-            values["total"] = found.total
-            values["next_cursor"] = None if found.end is None else cursor_of_number(found.end)
-    else:
-        matrix = _without_images(platform, page, chosen[0].evaluation_id if chosen else None, is_whole=part == "all")
+    cell = (truth, predicted) if truth is not None and predicted is not None else None
+    values: dict[str, Any] = _WITHOUT_IMAGES | {"matrix": _of_training(page.version["metrics"], is_whole=part == "all")}
+    with noting_the_store(request) as store:
+        values |= _found(request, platform, chosen, cell, is_whole=part == "all", cursor=cursor)
     return render(
         request,
         "models/confusion.html",
@@ -102,17 +94,47 @@ def confusion(
         page=page,
         tab="confusion",
         evaluation=chosen[0] if chosen else None,
-        matrix=matrix,
         part=part,
+        away=store.problem,
         **values,
     )
 
 
-def _without_images(
-    platform: Platform, page: VersionPage, evaluation_id: str | None, *, is_whole: bool
-) -> ConfusionMatrix | None:
-    """That of metrics.json: of an evaluation that is older than its results by image, or of the training."""
-    metrics = evaluation_json(platform, evaluation_id, "metrics.json") if evaluation_id else page.version["metrics"]
+def _found(
+    request: Request,
+    platform: Platform,
+    chosen: ChosenEvaluation | None,
+    cell: tuple[int, int] | None,
+    *,
+    is_whole: bool,
+    cursor: str | None,
+) -> dict[str, Any]:
+    file = answers_path(request, platform, chosen[1]) if chosen else None
+    if chosen is None:
+        return {}
+    if file is None:
+        return {
+            "matrix": _of_training(
+                evaluation_json(platform, chosen[0].evaluation_id, "metrics.json"), is_whole=is_whole
+            )
+        }
+    summary = read_answers_summary(file)
+    matrix = matrix_of(summary["labels"], summary["cells"], min_score=summary["min_score"], is_whole=is_whole)
+    values: dict[str, Any] = {"matrix": matrix, "linked": True}
+    if cell is None or max(cell) >= len(matrix.labels):
+        return values
+    found = read_cell(file, *cell, after=number_of_cursor(cursor), limit=TILES)
+    least = summary["min_score"] if summary["min_score"] is not None else 0.0
+    return values | {
+        "tiles": Answers(platform, request, chosen[1], matrix.labels).tiles(found, least=least),
+        "cell": cell,
+        "total": found.total,
+        "next_cursor": None if found.end is None else cursor_of_number(found.end),
+    }
+
+
+def _of_training(metrics: Mapping[str, Any], *, is_whole: bool) -> ConfusionMatrix | None:
+    """That of metrics.json: of the training, or of an evaluation that is older than its results by image."""
     for split in ("test", "val", "train"):
         found = (metrics.get(split) or {}).get("confusion_matrix")
         if found:

@@ -11,6 +11,7 @@ from api.pages.matrix import Chosen
 from api.pages.model_card import model_card
 from api.pages.per_class import class_table
 from api.pages.rendering import render
+from api.pages.store_away import noting_the_store
 from api.pages.stored_json import evaluation_json, stored_json
 from api.pages.version_figures import NAMES, evaluation_figures, figure_cards, seen_note
 from api.pages.version_page import VersionPage, version_page
@@ -19,7 +20,7 @@ from api.schemas.evaluation_matrix import matrix_of
 from api.schemas.evaluations import Split
 from api.schemas.exports import Export
 from api.schemas.models import Alias, alias_of_project
-from api.schemas.operations import Operation, operation_of
+from api.schemas.operations import operation_of
 from core.domain.errors import BundleFailed, BundleWithoutOnnx, DarkroomError
 from core.domain.evaluation_figures import METRICS_OF_KIND
 from core.domain.states import JobState
@@ -30,9 +31,6 @@ from core.services.models.bundles import Standing, find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
 from core.services.models.served import SERVED_FORMATS
 from core.services.models.versions import find_artifact
-from core.services.operations.commands import list_operations
-from core.services.operations.kinds import EVALUATE
-from core.services.projects.lookup import project_in
 from core.services.views import prepared_set_of
 from pipeline.export.catalogue import FORMATS
 from pipeline.index.read import find_paths
@@ -41,7 +39,6 @@ router = APIRouter(prefix="/ui/projects/{project}", include_in_schema=False)
 
 LISTED = 50  # versions of a page
 DATASETS = 50  # that an evaluation may be made on, the newest
-OPERATIONS = 50  # the newest of a project, of which those of a version are listed
 SUSPECTS = 48
 _VERSION = "/versions/{number}"
 
@@ -106,10 +103,13 @@ def read_version(
     on: Chosen = None,
     sort: Annotated[str, Query(max_length=40)] = "",
 ) -> HTMLResponse:
-    """Figures side by side and per class. Raises what finding the version raises, RequestInvalid, Unavailable."""
+    """Figures side by side and per class. Raises what finding the version raises, RequestInvalid."""
     page = version_page(platform, project, number)
     exports = read_exports(platform, page.row.project, f"v{page.row.number}", cursor=None, limit=PLOTTED)
-    source, per_class = _per_class(platform, page, on)
+    source = on or ""
+    per_class: Mapping[str, Mapping[str, Any]] = {}
+    with noting_the_store(request) as store:
+        source, per_class = _per_class(platform, page, on)
     moves = [each for each in _aliases(platform, page.row.project) if _was(each.alias, page.row.number)]
     return render(
         request,
@@ -120,6 +120,7 @@ def read_version(
         cards=figure_cards(page, exports.items),
         names=NAMES,
         main=METRICS_OF_KIND[page.kind][0],
+        away=store.problem,
         source=source,
         table=class_table(page.kind, per_class, sort) if per_class else None,
         aliases=moves,
@@ -159,7 +160,6 @@ def evaluations_of_version(
 ) -> HTMLResponse:
     """What it was evaluated on, with the files of each. Raises what finding the version raises."""
     page = version_page(platform, project, number)
-    waiting, failed = _evaluating(platform, page)
     return render(
         request,
         "models/evaluations.html",
@@ -171,9 +171,7 @@ def evaluations_of_version(
         metrics=METRICS_OF_KIND[page.kind],
         names=NAMES,
         datasets=_datasets(platform, page),
-        waiting=waiting,
-        failed=failed,
-        topics=[each.operation_id for each in waiting],
+        topics=[each.operation_id for each in page.evaluating],
     )
 
 
@@ -186,22 +184,27 @@ def suspect_labels(
     page_number: Annotated[int, Query(alias="page", ge=1, le=10_000)] = 1,
 ) -> HTMLResponse:
     """Labels of the training's dataset that are likely wrong, by its training. Raises what finding the version raises,
-    ArtifactNotFound, Unavailable."""
+    ArtifactNotFound."""
     page = version_page(platform, project, number)
     artifact = find_artifact(platform.db, page.row, "suspect_labels.json")
-    found = stored_json(platform, artifact.key, artifact.bytes)
     start = (page_number - 1) * SUSPECTS
+    found: dict[str, Any] = {}
+    images: Mapping[str, Any] = {}
+    with noting_the_store(request) as store:
+        found = stored_json(platform, artifact.key, artifact.bytes)
+        paths = [each["path"] for each in found.get("labels", [])[start : start + SUSPECTS]]
+        images = _images(request, platform, page, paths)
     labels = found.get("labels", [])
-    listed = labels[start : start + SUSPECTS]
     return render(
         request,
         "models/suspects.html",
         nav="projects",
         page=page,
         tab="images",
+        away=store.problem,
         found=found,
-        labels=listed,
-        images=_images(request, platform, page, [each["path"] for each in listed]),
+        labels=labels[start : start + SUSPECTS],
+        images=images,
         page_number=page_number,
         is_last=start + SUSPECTS >= len(labels),
     )
@@ -209,14 +212,25 @@ def suspect_labels(
 
 @router.get(f"{_VERSION}/files")
 def files_of_version(request: Request, platform: CurrentPlatform, project: OfProject, number: str) -> HTMLResponse:
-    """Artifacts, plots, params, the model card. Raises what finding the version raises, Unavailable."""
+    """Artifacts, plots, params, the model card. Raises what finding the version raises."""
     page = version_page(platform, project, number)
     standing, _ = _bundle(platform, page)
     bundle = standing.bundle if standing else None
     place = f"/models/{page.row.project}/v{page.row.number}/artifacts"
-    card = model_card(platform, bundle, artifacts=place) if bundle else None
+    card = None
+    with noting_the_store(request) as store:
+        card = model_card(platform, bundle, artifacts=place) if bundle else None
     plots = [each for each in page.version["artifacts"] if each["media_type"] == "image/png"]
-    return render(request, "models/files.html", nav="projects", page=page, tab="files", plots=plots, card=card)
+    return render(
+        request,
+        "models/files.html",
+        nav="projects",
+        page=page,
+        tab="files",
+        plots=plots,
+        card=card,
+        away=store.problem,
+    )
 
 
 def _per_class(platform: Platform, page: VersionPage, on: str | None) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
@@ -271,16 +285,6 @@ def _datasets(platform: Platform, page: VersionPage) -> list[dict[str, Any]]:
         for row in rows
         if row.fingerprint
     ]
-
-
-def _evaluating(platform: Platform, page: VersionPage) -> tuple[list[Operation], list[Operation]]:
-    """Operations that evaluate the version now, and those that failed since the newest success."""
-    with platform.db.reading() as session:
-        slug = project_in(session, page.row.project_id).slug
-    rows = list_operations(platform.db, cursor=None, limit=OPERATIONS, kind=EVALUATE, project=slug).items
-    mine = [operation_of(row, {page.row.project_id: slug}) for row in rows if row.params["version_id"] == page.row.id]
-    active = [each for each in mine if each.finished_at is None]
-    return active, [each for each in mine if each.state == "failed"][:5]
 
 
 def _bundle(platform: Platform, page: VersionPage) -> tuple[Standing | None, DarkroomError | None]:

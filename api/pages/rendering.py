@@ -38,15 +38,17 @@ _OTHER_LOOPBACK = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """The page that `template` (a path below templates/) makes of `values`.
 
-    Every page also has `request`, `version`, `mlflow_url` (empty without MLflow), `signed_in` (whether there is a
-    session to end), `nav` (the active item of the menu: `projects`, `try`, `system`, or empty), and the functions
-    `assets` and `remedy`. Raises jinja2.UndefinedError where the template uses a value that is not given.
+    Every page also has `request`, `version`, `mlflow_url` (empty without MLflow), `admitted` (not where a request is
+    refused before it is known whose it is), `signed_in` (whether there is a session to end), `nav` (the active item of
+    the menu: `projects`, `try`, `system`, or empty), and the functions `assets` and `remedy`.
+    Raises jinja2.UndefinedError where the template uses a value that is not given.
     """
     app = request.app
     every: dict[str, Any] = {
         "request": request,
         "version": app.version,
         "mlflow_url": mlflow_url(request, app.state.platform.settings.mlflow_link),
+        "admitted": getattr(request.state, "admitted", False),
         "signed_in": getattr(request.state, "signed_in", False),
         "nav": "",
     }

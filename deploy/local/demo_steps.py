@@ -169,7 +169,8 @@ def _predicted(client: Client, project: str, image: LabelledImage) -> Prediction
 
 
 def _milliseconds(prediction: Prediction) -> float:
-    return sum(prediction.answer.milliseconds.values())
+    """Without the loading of the model."""
+    return sum(spent for stage, spent in prediction.answer.milliseconds.items() if stage != "loading")
 
 
 def switch(client: Client, version: ModelVersion, images: Sequence[LabelledImage]) -> None:

@@ -19,7 +19,8 @@ NO_PAGES = (
 QUERIES: Mapping[str, tuple[str, ...]] = {
     "/ui/": ("implicit=true", "q=none-is-called-so"),
     "/ui/predict": ("model={project}/v1", "model={project}/v1&beside={project}/v2"),
-    "/ui/projects/{project}/compare": ("a=v1&b=v2",),
+    "/ui/projects/{project}/compare": ("a=v1&b=v2", "a=v1&b=v2&dataset={a}"),
+    "/ui/projects/{project}/versions/{number}/confusion": ("truth=0&predicted=0",),
     "/ui/runs": ("state=failed",),
     "/ui/datasets/{job_id}/near": ("image={sha256}",),
     "/ui/datasets/{job_id}/images": ("sort=-boxes&split=train", "image={sha256}", "image={sha256}&tiles=s#edit"),

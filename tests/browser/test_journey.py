@@ -165,10 +165,10 @@ def _roll_back(page: Page, stack: PrivateStack) -> None:
 
 
 def _set_production(page: Page) -> None:
-    page.get_by_role("button", name="Set alias").click()
-    with page.expect_event("load"):  # it reads itself again
-        page.get_by_role("dialog").get_by_role("button", name="Set the alias").click()
-    expect(page.get_by_role("main").get_by_text("production").first).to_be_visible()
+    page.get_by_role("button", name="Promote to production").click()
+    page.get_by_role("dialog").get_by_role("button", name="Promote", exact=True).click()
+    expect(page.locator("#version-facts").get_by_text("production")).to_be_visible()  # it reads itself again
+    expect(page.get_by_role("button", name="Promote to production")).to_have_count(0)
 
 
 def _wait_for_the_export(stack: PrivateStack, version: str) -> None:

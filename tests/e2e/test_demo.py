@@ -69,6 +69,7 @@ def _demo(*arguments: str, home: Path, exports: bool = False, **settings: str) -
             **os.environ,
             "DARKROOM_HOME": str(home),
             "DARKROOM_EXPORT_ON_PUBLISH": str(exports),
+            "DARKROOM_EVALUATE_ON_PUBLISH": str(exports),
             "COLUMNS": "200",
             **{f"DARKROOM_{name}": value for name, value in settings.items()},
         },

@@ -24,8 +24,8 @@ from tests.waiting import wait_until
 TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
 LONG = {**TINY, "epochs": 12}
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
-# Without the export of every version: tests/integration/worker/test_end_to_end.py makes one.
-SETTINGS = {"EXPORT_ON_PUBLISH": "false"}
+# Without what follows every version: tests/integration/worker/test_end_to_end.py makes it.
+SETTINGS = {"EXPORT_ON_PUBLISH": "false", "EVALUATE_ON_PUBLISH": "false"}
 SHORT_LEASES = {"LEASE_SECONDS": "4", "HEARTBEAT_SECONDS": "1", "SWEEP_SECONDS": "0.5", "CHECKPOINT_SECONDS": "0"}
 
 

@@ -29,7 +29,7 @@ from worker.tasks.checkpoints import Uploader, fetch_checkpoint
 from worker.tasks.fetch_parent import fetch_parent
 from worker.tasks.fetch_tree import fetch_tree
 from worker.tasks.leak_check import check_leak, refuse_leak
-from worker.tasks.publish_with_export import publish_with_export
+from worker.tasks.publish_and_follow import publish_and_follow
 from worker.tasks.run_reporter import RunReporter
 from worker.tasks.store_artifacts import MODEL_FILE, STORING, put_artifacts, read_metrics
 from worker.tasks.store_log import log_path, put_log, store_log
@@ -197,7 +197,7 @@ def _publish(attempt: Attempt[RunRow], run: RunRow, folder: Path) -> None:
     version = None
     while version is None:
         with suppress(TestSetChanged):  # since the check: the next one is of the other test set
-            version = publish_with_export(attempt, partial(publish, checked=check_leak(attempt, run)))
+            version = publish_and_follow(attempt, partial(publish, checked=check_leak(attempt, run)))
     attempt.log.info("run.published", job_id=version.job_id, **log_names(attempt.db, attempt.claim.id))
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Collection
 
 import structlog
-from sqlalchemy import Integer, literal, or_, select, update
+from sqlalchemy import ColumnElement, Integer, literal, not_, or_, select, true, update
 
 from core import clock
 from core.db import Database
 from core.db.base import Leased
 from core.db.clock import db_now
+from core.db.tables import OperationRow
 from core.domain.errors import WorkerLost
 from core.services.context import Platform
+from core.services.operations.automatic import is_automatic
 from core.services.work.endings import cancel_attempt, lose_attempt
 from core.services.work.leases import TABLES, Claim, ClaimLost
 
@@ -69,14 +71,23 @@ def enqueue_waiting(platform: Platform) -> int:
 def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) -> str | None:
     """The id of the row that has waited longest for `task`: a worker that has just finished claims it itself.
 
-    A row whose last attempt was refused waits for its pause, which doubles each time.
+    A row whose last attempt was refused waits for its pause, which doubles each time. An operation that nobody
+    requested comes after all others.
     """
     table = TABLES[task]
     pause = literal(FIRST_REENQUEUE_SECONDS) * literal(1, Integer).bitwise_lshift(table.refusals)
     is_due = or_(table.refusals == 0, table.enqueued_at.is_(None), table.enqueued_at <= db_now() - pause)
+    waiting = select(table.id).where(table.state == str(table.lifecycle.waiting), table.id.not_in(but_not), is_due)
     with db.reading() as session:
-        waiting = select(table.id).where(table.state == str(table.lifecycle.waiting), table.id.not_in(but_not), is_due)
-        return session.execute(waiting.order_by(table.id).limit(1)).scalar_one_or_none()
+        for those in _by_precedence(table):  # a statement each: in the order of an index
+            found = session.execute(waiting.where(those).order_by(table.id).limit(1)).scalar_one_or_none()
+            if found is not None:
+                return found
+    return None
+
+
+def _by_precedence(table: type[Leased]) -> tuple[ColumnElement[bool], ...]:
+    return (not_(is_automatic()), is_automatic()) if table is OperationRow else (true(),)
 
 
 def _date_ahead_seconds() -> float:

@@ -67,7 +67,7 @@ class EvaluationRequest:
     force: bool = False
 
 
-class _Plan(NamedTuple):
+class EvaluationPlan(NamedTuple):
     """What an operation evaluates: its params, its target, and the slug of its project."""
 
     params: dict[str, Any]
@@ -97,7 +97,7 @@ def find_evaluation(db: Database, request: EvaluationRequest) -> OperationRow | 
     It queues nothing.
     """
     with db.reading() as session:
-        plan = _plan(session, request)
+        plan = plan_evaluation(session, request)
         made = session.execute(_made(plan.params)).scalar_one_or_none()
         return operation_in(session, made) if made else active_operation(session, EVALUATE, plan.target)
 
@@ -219,7 +219,7 @@ def delete_evaluation(db: Database, evaluation_id: str) -> datetime:
 
 
 def _requested(session: Session, request: EvaluationRequest) -> Requested:
-    params, target, slug = _plan(session, request)
+    params, target, slug = plan_evaluation(session, request)
     _lock(session, params)
     if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:  # none is published under the lock
         return Requested(operation_in(session, made), slug, is_new=False)
@@ -228,14 +228,15 @@ def _requested(session: Session, request: EvaluationRequest) -> Requested:
     return Requested(row, slug, is_new)
 
 
-def _plan(session: Session, request: EvaluationRequest) -> _Plan:
+def plan_evaluation(
+    session: Session, request: EvaluationRequest, *, version: VersionRow | None = None
+) -> EvaluationPlan:
+    """`version`: in place of the one that the request names. Raises as `request_evaluation`."""
     job = dataset_in(session, request.dataset)
     export = _export(session, request) if request.export else None
-    version = (
-        session.get_one(VersionRow, export.version_id)
-        if export
-        else model_in(session, str(request.version), project_id=job.project_id)
-    )
+    if export:
+        version = session.get_one(VersionRow, export.version_id)
+    version = version or model_in(session, str(request.version), project_id=job.project_id)
     project = project_in(session, version.project_id)
     if job.fingerprint is None or job.kind is None:
         raise not_ready(job.id, job.state)
@@ -256,7 +257,9 @@ def _plan(session: Session, request: EvaluationRequest) -> _Plan:
         "fingerprint": job.fingerprint,
         "split": request.split,
     }
-    return _Plan(params, f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}", project.slug)
+    return EvaluationPlan(
+        params, f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}", project.slug
+    )
 
 
 def _export(session: Session, request: EvaluationRequest) -> ExportRow:

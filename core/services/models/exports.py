@@ -97,7 +97,6 @@ def add_export(
     slug: str,
     choice: ExportChoice,
     *,
-    operation_id: str | None = None,
     on_publish: bool = False,
 ) -> Requested:
     """Inside a transaction that has locked the project, whose name is `slug`; `enqueue_operation` follows it."""
@@ -116,19 +115,14 @@ def add_export(
         project_id=version.project_id,
         job_id=version.job_id,
         target=choice.target(version.id),
-        operation_id=operation_id,
     )
     return Requested(operation, slug, is_new)
 
 
-def first_export(operation_id: str) -> OnCommit:
-    """For the transaction that publishes a version: it adds the operation that makes its ONNX."""
-
-    def add(session: Session, version: VersionRow) -> None:
-        slug = project_in(session, version.project_id).slug
-        add_export(session, version, slug, FIRST, operation_id=operation_id, on_publish=True)
-
-    return add
+def add_first_export(session: Session, version: VersionRow) -> str:
+    """In the transaction that publishes a version: the operation that makes its ONNX, by its id for the queue."""
+    slug = project_in(session, version.project_id).slug
+    return add_export(session, version, slug, FIRST, on_publish=True).operation.id
 
 
 def publish_export(

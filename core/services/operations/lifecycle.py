@@ -6,12 +6,13 @@ What it shares with other leased work (claim, report, fail, give back, ...) is i
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, not_, select, update
 from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.tables import OperationRow
 from core.domain.states import OPERATION_LIFECYCLE, RUN_ACTIVE
+from core.services.operations.automatic import is_automatic
 from core.services.operations.commands import cancel_in
 from core.services.operations.kinds import DERIVING
 from core.services.work.endings import end_attempt, succeed_attempt
@@ -34,9 +35,10 @@ def complete_in(session: Session, claim: Claim, result: dict[str, Any]) -> Opera
 def operations_in_the_way(session: Session, *, project_id: str | None = None, job_id: str | None = None) -> list[str]:
     """Ids of the operations that have not ended and that only `cancel` may end with their project, or with their job.
 
-    One that only derives something, which people read without asking for an operation, ends with it in any case.
+    One that only derives something, which people read without asking for an operation, ends with it in any case, and
+    so does one that nobody requested.
     """
-    wanted = _active(project_id, job_id).where(OperationRow.kind.not_in(DERIVING))
+    wanted = _active(project_id, job_id).where(OperationRow.kind.not_in(DERIVING), not_(is_automatic()))
     return list(session.execute(wanted).scalars())
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
-from core.db.tables import DatasetRow, JobRow, OperationRow, VersionRow
+from core import clock
+from core.db.tables import DatasetRow, JobRow, OperationRow, TestSetRow, VersionRow
 from core.domain.errors import (
     ArtifactNotFound,
     EvaluationKindMismatch,
@@ -21,18 +23,21 @@ from core.domain.errors import (
 )
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
+from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import evaluations
 from core.services.models.evaluation_inputs import evaluation_inputs
 from core.services.models.evaluation_overviews import evaluation_overviews
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
+from core.services.models.first_evaluation import add_first_evaluation
 from core.services.models.versions import set_alias
 from core.services.operations.commands import cancel_operation, get_operation
 from core.services.projects.lookup import give_kind, join_project
+from core.services.runs.lifecycle import publish_version
 from core.services.work import endings
 from core.services.work.leases import Claim, ClaimLost
 from tests.builders import lineage
 from tests.builders.evaluated import REPORT, claimed, export, published
-from tests.builders.rows import claimed_job, complete, received_job
+from tests.builders.rows import claimed_job, complete, received_job, running_run
 
 METRICS = {"mAP50": 0.8, "images": 10}
 
@@ -198,3 +203,59 @@ def test_what_a_version_was_trained_on_is_that_of_its_parents_too(platform: Plat
         session.execute(update(JobRow).where(JobRow.id == second.id).values(fingerprint=None))
         session.execute(delete(DatasetRow).where(DatasetRow.fingerprint == second.fingerprint))
     assert _trained_on(platform, child) == (["raccoons/d3"], False), "a set is deleted"
+
+
+def _published(platform: Platform, job_id: str, metrics: dict[str, Any]) -> tuple[VersionRow, str | None]:
+    """A version, and the operation that was queued with it; no message says so."""
+    added: list[str | None] = []
+
+    def follow(session: Session, row: VersionRow) -> None:
+        added.append(add_first_evaluation(session, row))
+
+    run = running_run(platform, job_id)
+    row = publish_version(
+        platform.db, run, metrics=metrics, weights_name="best.pt", artifacts=[], log_key=None, on_commit=follow
+    )
+    return row, added[0]
+
+
+def test_a_trained_version_is_evaluated_once_by_itself_after_all_that_somebody_waits_for(platform: Platform) -> None:
+    job = lineage.dataset(platform, "first")
+    row, queued = _published(platform, job.id, {"val": METRICS, "test": METRICS})
+    assert queued is not None and oldest_waiting(platform.db, "operate") == queued, "also where its message is lost"
+    operation = get_operation(platform.db, queued)
+    assert (operation.params["version_id"], operation.params["split"]) == (row.id, "test")
+    requested = request_evaluation(platform, EvaluationRequest("raccoons/d1", version="raccoons/v1"))
+    assert (requested.operation.id, requested.is_new) == (queued, False)
+    later = _request(platform, split="val")
+    assert oldest_waiting(platform.db, "operate") == later.id
+    assert oldest_waiting(platform.db, "operate", but_not=[later.id]) == queued
+    cancel_operation(platform.db, later.id)
+    delete_job(platform, job.id)
+    assert get_operation(platform.db, queued).state == "cancelled", "it is in no one's way"
+
+
+def test_the_images_of_that_evaluation_are_those_by_which_versions_are_compared(platform: Platform) -> None:
+    first, second = (lineage.dataset(platform, name) for name in ("first", "second"))
+    assert _published(platform, first.id, {"val": METRICS, "test": None})[1] is not None
+    found = [get_operation(platform.db, str(_published(platform, first.id, {"val": METRICS})[1])).params["split"]]
+    with platform.db.transaction() as session:
+        session.add(
+            TestSetRow(
+                project_id=first.project_id,
+                generation=1,
+                job_id=first.id,
+                fingerprint=str(first.fingerprint),
+                images=3,
+                key="test-sets/1",
+                bytes=1,
+                sha256="0" * 64,
+                created_at=clock.now(),
+            )
+        )
+    frozen = get_operation(platform.db, str(_published(platform, second.id, {"val": METRICS, "test": METRICS})[1]))
+    assert (found, frozen.job_id, frozen.params["split"]) == (["val"], first.id, "test")
+    with platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == first.id).values(fingerprint=None))
+    published_without, nothing = _published(platform, second.id, {"test": METRICS})
+    assert (published_without.number, nothing) == (4, None), "it is published whatever is in the way"

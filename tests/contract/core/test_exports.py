@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from core import clock
 from core.db.tables import BundleRow, EvaluationRow, ExportRow, OperationRow, VersionRow
@@ -17,15 +18,15 @@ from core.services.jobs.project_deletion import delete_project
 from core.services.models.exports import (
     FIRST,
     ExportChoice,
+    add_first_export,
     delete_export,
-    first_export,
     get_export,
     list_exports,
     request_export,
 )
 from core.services.models.served import find_served
 from core.services.models.versions import list_versions
-from core.services.operations.commands import cancel_operation, get_operation, new_operation_id, retry_operation
+from core.services.operations.commands import cancel_operation, get_operation, retry_operation
 from core.services.runs.lifecycle import publish_version
 from core.services.work import endings
 from core.services.work.leases import Claim, ClaimLost, claim_row
@@ -158,17 +159,20 @@ def test_a_list_shows_what_waits_and_what_failed_of_each_choice(platform: Platfo
 
 def test_a_version_is_published_together_with_the_operation_that_makes_its_onnx(platform: Platform) -> None:
     claim = running_run(platform)
-    operation_id = new_operation_id()
+    added: list[str] = []
 
     def publish() -> VersionRow:
-        queued = first_export(operation_id)
+        def follow(session: Session, version: VersionRow) -> None:
+            added.append(add_first_export(session, version))
+
         return publish_version(
-            platform.db, claim, metrics={}, weights_name="best.pt", artifacts=[], log_key=None, on_commit=queued
+            platform.db, claim, metrics={}, weights_name="best.pt", artifacts=[], log_key=None, on_commit=follow
         )
 
     version = publish()
     with pytest.raises(ClaimLost):
         publish()
+    [operation_id] = added
     operation = get_operation(platform.db, operation_id)
     assert (operation.state, operation.kind, operation.job_id) == ("queued", "export", version.job_id)
     assert operation.params["on_publish"] and operation.target == FIRST.target(version.id)

@@ -19,7 +19,7 @@ from tests.servers.workers import Stack, scenes, stack
 def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1_with_its_onnx(
     tmp_path: Path, sqlite_url: str, valkey_url: str
 ) -> None:
-    with stack(tmp_path, sqlite_url, valkey_url, export_on_publish=True) as line:
+    with stack(tmp_path, sqlite_url, valkey_url, export_on_publish=True, evaluate_on_publish=True) as line:
         line.start("prepare")
         line.start("train")
         line.start("operations")
@@ -92,6 +92,10 @@ def _expect_its_onnx(line: Stack, folder: Path) -> None:
 def _expect_its_evaluations(line: Stack) -> None:
     """On the test split the version and its ONNX measure what its training did; the train split it has seen."""
     with serving(line.platform) as client:
+        [published] = client.get("/operations?kind=evaluate").json()["items"]
+        assert (published["params"]["split"], published["params"]["on_publish"]) == ("test", True)
+        requested = client.post("/evaluations", json={"job_id": "scenes/d1", "version": "scenes/v1"}).json()
+        assert requested["operation_id"] == published["operation_id"], "it was queued with its version"
         export = client.get("/models/scenes/v1/exports").json()["items"][0]["export_id"]
         found = {}
         for name, body in {

@@ -14,7 +14,7 @@ from pipeline.process.specs import ImportModelSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.operations.child import in_child
 from worker.tasks.operations.inputs import fetch_dataset, fetch_object
-from worker.tasks.publish_with_export import publish_with_export
+from worker.tasks.publish_and_follow import publish_and_follow
 from worker.tasks.store_artifacts import STORING, put_artifacts, read_metrics
 
 ROOM_TIMES = 4  # of the source, beside itself: unpacked, rebuilt, and its artifacts
@@ -50,7 +50,7 @@ def _publish(attempt: Attempt[OperationRow], imported: ImportedModel, folder: Pa
     artifacts, weights = put_artifacts(attempt, folder, partial(imported_artifact_key, claim.id, claim.attempt))
     attempt.lease.raise_if_stopped()
     attempt.report_surely(stage="publishing")
-    version = publish_with_export(
+    version = publish_and_follow(
         attempt,
         partial(
             publish_import,

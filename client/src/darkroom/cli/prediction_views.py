@@ -48,8 +48,11 @@ def _headline(name: str, found: "Prediction") -> "Text":
         return text.append(f"  {safe(found.error)}", "red")
     answer = found.answer
     what = counted(len(found.boxes), "box", plural="boxes") if not found.labels else "classes"
-    spent = sum(answer.milliseconds.values())
-    return text.append(f"  {answer.width}x{answer.height}  {what}  {spent:.0f} ms", "not bold dim")
+    loading = answer.milliseconds.get("loading", 0.0)
+    spent = f"{sum(answer.milliseconds.values()) - loading:.0f} ms"
+    if loading:
+        spent += f", after {loading:.0f} ms of loading the model"
+    return text.append(f"  {answer.width}x{answer.height}  {what}  {spent}", "not bold dim")
 
 
 def _rows(found: "Prediction", *, limit: int | None) -> Rows:

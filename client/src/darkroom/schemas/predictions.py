@@ -52,7 +52,8 @@ class AnsweringModel:
 class ImageAnswer:
     """One image: its boxes or classes (the best first), or in `error` why it could not be predicted.
 
-    `tiles`: in how many it was predicted, besides as a whole.
+    `tiles`: in how many it was predicted, besides as a whole. `milliseconds`: of each stage; `loading` where the
+    request waited for the model.
     """
 
     error: str | None = None

@@ -66,7 +66,9 @@ def test_the_page_says_which_version_is_better_and_opens_the_images(client: http
     job, address = compared(platform, client, detectors(20, 3))
     page = page_of(client, address)
     name = f"{job.project}/v"
-    assert f"{name}2 is better than {name}1" in page and "with a confidence of 95 %" in page
+    said = unescape(re.findall(r"data-verdict>([^<]+)<", page)[0])
+    sentence = rf"{name}2 is better than {name}1: mAP50 is 0[.]\d+ higher, between 0[.]\d+ and 0[.]\d+ with a confidence of 95 %"
+    assert re.fullmatch(sentence, said) and "1 is every box found before a false one" in page
     cube, ball = re.findall(r'<th scope="row"><bdi class="cut" title="(cube|ball)">', page)
     assert (cube, ball) == ("cube", "ball"), "that of the largest change first"
     assert page.count('class="badge success"') >= 2
@@ -83,14 +85,15 @@ def test_the_page_says_which_version_is_better_and_opens_the_images(client: http
     assert "No image." in page_of(client, f"{address}&outcome=lost")
 
     swapped = page_of(client, f"/ui/projects/{job.project}/compare?a=v2&b=v1")
-    assert f"{name}1 is worse than {name}2" in swapped
+    assert f"{name}1 is worse than {name}2: mAP50 is 0." in swapped and " lower, between 0." in swapped
     assert "Both were trained on the same dataset" in page
 
 
 def test_a_small_change_is_not_called_better(client: httpx.Client, platform: Platform) -> None:
     _, address = compared(platform, client, detectors(2, 1))
     page = page_of(client, address)
-    assert "It cannot be said whether" in page and "is better than" not in page and "cannot say" in page
+    said = re.findall(r"data-verdict>([^<]+)<", page)[0]
+    assert "is not certain: mAP50 changes by +0." in said and "it may be chance" in page and "cannot say" in page
     lost = page_of(client, address.replace("a=v1&b=v2", "a=v2&b=v1&outcome=lost"))
     assert HOSTILE in unescape(lost) and "<img src=x" not in lost
 
@@ -103,7 +106,7 @@ def test_classifiers_are_compared_by_their_labels(client: httpx.Client, platform
     ]
     _, address = compared(platform, client, results, kind="classification")
     page = page_of(client, address)
-    assert "accuracy goes from" in page and "is better than" in page
+    assert "accuracy goes from" in page and "1 is every image right" in page and "is better than" in page
     assert page.count('class="wrong-answer"') == page.count('class="right-answer"') == 12
     assert 'aria-label="Boxes"' not in page.split('<dialog id="viewer"')[0]
 

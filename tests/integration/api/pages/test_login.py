@@ -1,5 +1,6 @@
 """Signing in, what a session is good for, and what a page of another origin can do with it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,17 @@ def test_a_browser_gives_the_token_once(browser: httpx.Client) -> None:
     assert browser.get("/ui/").status_code == 200
     assert browser.get("/jobs", headers={"accept": "application/json"}).status_code == 200
     assert browser.get("/ui/login?next=/ui/system").headers["location"] == "/ui/system"
+
+
+def test_nobody_without_the_token_reads_the_version_or_where_mlflow_is(platform: Platform) -> None:
+    with serving(platform, api_token=TOKEN, mlflow_url="http://mlflow.inside:5000") as client:
+        client.headers.update(BROWSER)
+        refused = client.get("/ui/system", headers={"host": "elsewhere.example"})
+        page = client.get("/ui/runs/run_1", headers=BEARER)
+        assert "<footer>" in refused.text and "<footer>" in page.text
+        about = [("mlflow.inside" in each.text, client.get("/health").status_code) for each in (refused, page)]
+    assert (refused.status_code >= 400, about) == (True, [(False, 200), (True, 200)])
+    assert not re.search(r"Darkroom \d", refused.text) and re.search(r"Darkroom \d", page.text)
 
 
 def test_a_cookie_of_https_stays_with_https(platform: Platform) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import httpx
@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 
 from core import clock
-from core.db.tables import BundleRow, JobRow, VersionRow
+from core.db.tables import BundleRow, JobRow, OperationRow, VersionRow
+from core.domain.errors import OperationFailed, Unavailable
 from core.services.context import Platform
 from core.services.models import versions
+from core.services.models.evaluations import EvaluationRequest, request_evaluation
 from core.services.models.exports import ExportChoice
+from core.services.work.endings import fail_attempt
+from core.services.work.leases import report_progress
 from pipeline.bundle.zip_layout import write_bundle
 from pipeline.evaluation.detection_metrics import ImageBoxes
 from pipeline.evaluation.split_predictions import SplitPredictions
@@ -95,6 +99,51 @@ def test_cells_of_a_training_have_no_images_and_the_page_says_what_makes_them(cl
     assert "needs an evaluation" in page and f'data-job="{yard.job.id}"' in page and links(page, "truth=") == []
     for path in ("thresholds", "images"):
         assert "data-evaluate " in page_of(client, f"{YARD}/{path}")
+
+
+def test_pages_that_need_an_evaluation_say_how_far_it_is_or_why_there_is_none(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    request = EvaluationRequest(yard.job.id, version="yard/v1")
+    claim = evaluated.claimed(platform, request_evaluation(platform, request).operation.id)
+    report_progress(platform.db, OperationRow, claim, stage="predicting", progress={"done": 1, "total": 3})
+    for path in ("", "/confusion", "/thresholds", "/images"):
+        page = page_of(client, f"{YARD}{path}")
+        assert f'data-operation="{claim.id}"' in page and "1 of 3" in page and "data-evaluate " not in page, path
+    fail_attempt(platform.db, OperationRow, claim, OperationFailed("The model <b> cannot be read."))
+    for path in ("confusion", "thresholds", "images"):
+        page = page_of(client, f"{YARD}/{path}")
+        assert "The model &lt;b&gt; cannot be read." in page and "Evaluate again" in page and claim.id not in page
+
+
+def test_pages_say_what_the_database_knows_while_the_store_does_not_answer(
+    platform: Platform, client: httpx.Client, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_args: object, **_kw: object) -> None:
+        raise Unavailable("The object store does not answer.", service="store")
+
+    evaluation = evaluate(platform, yard)
+    for name in ("open", "fetch"):
+        monkeypatch.setattr(type(platform.store), name, down)
+    for path in (f"?on={evaluation}", "/confusion", "/confusion?truth=0&predicted=1", "/thresholds", "/images"):
+        page = page_of(client, f"{YARD}{path}")
+        assert "The object store does not answer." in page and "yard/d1" in page, path
+        assert f'<a class="button" href="{escape(YARD + path)}">Retry</a>' in page
+    assert "Confusion matrix" in page_of(client, f"{YARD}/confusion"), "that of the training"
+    findings = indexed_job(platform, {indexed_image("a.jpg"): b"1"}, findings=[("box-tiny", "a.jpg")])
+    page = page_of(client, f"/ui/datasets/{findings.id}/findings")
+    assert "The object store does not answer." in page and 'class="place"' in page
+
+
+def test_a_version_leads_to_what_comes_next(platform: Platform, client: httpx.Client, yard: Yard) -> None:
+    page = page_of(client, YARD)
+    assert "Promote to production" in page and "Compare" not in page.split("</h1>")[1].split("version-facts")[0]
+    answered.trained(platform, yard.job, {"test": {"mAP50": 0.6}})
+    versions.set_alias(platform.db, "yard", "production", version="v1")
+    page = page_of(client, "/ui/projects/yard/versions/2")
+    assert "Promote to production" in page and "<code>production</code> is v1 now" in page
+    assert links(page, "compare?a=v1&b=v2") and "Compare with production" in page
+    assert "Promote to production" not in page_of(client, YARD)
 
 
 def test_a_cell_opens_the_images_behind_it(platform: Platform, client: httpx.Client, yard: Yard) -> None:

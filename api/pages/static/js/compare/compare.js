@@ -1,9 +1,10 @@
 // Two versions: the choosers, what is being computed, images one by one, an alias.
-import { call, get, post, Problem, put, showProblem, withButton } from "../lib/api.js";
+import { call, get, post, Problem, showProblem, withButton } from "../lib/api.js";
 import { confirm } from "../lib/dialog.js";
 import { one, toast } from "../lib/dom.js";
 import { live } from "../lib/live.js";
 import { refresh, throttled } from "../lib/refresh.js";
+import { startAliases } from "../models/aliases.js";
 import { startViewer } from "./viewer.js";
 
 const FREEZE_WAIT = 30; // seconds
@@ -27,20 +28,7 @@ document.addEventListener("click", async (event) => {
   const retry = event.target.closest("[data-retry]");
   if (retry && (await withButton(retry, () => post(`/operations/${retry.dataset.retry}/retry`)))) location.reload();
 });
-document.addEventListener("submit", async (event) => {
-  const promote = event.target.closest("[data-promote]");
-  if (!promote) return;
-  event.preventDefault();
-  const { project, version } = promote.dataset;
-  const alias = promote.elements.alias.value;
-  const path = `/projects/${encodeURIComponent(project)}/aliases/${encodeURIComponent(alias)}`;
-  const place = one("[data-problem]", promote);
-  const found = await withButton(one(".primary", promote), () => put(path, { version }), { place });
-  if (!found) return;
-  promote.closest("dialog").close();
-  toast(found.warning ? `${alias} is ${found.version} now, but predictions do not follow yet: ${found.warning}` : `${alias} is ${found.version} now.`, { seconds: found.warning ? 12 : 5 });
-  await refresh("comparison");
-});
+startAliases(["comparison"]);
 
 // Evaluations that are being made: the page follows them, and is read again at each step.
 function follow() {

@@ -18,3 +18,25 @@ function mark() {
 }
 
 document.addEventListener("htmx:pushedIntoHistory", mark);
+
+// Arrows go to the next cell that has images, in their direction.
+const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+one("#matrix")?.addEventListener("keydown", (event) => {
+  const step = STEPS[event.key];
+  const cell = event.target.closest("td");
+  if (!step || !cell || event.altKey || event.ctrlKey || event.metaKey) return;
+  const rows = all("#matrix tbody tr");
+  let row = rows.indexOf(cell.parentElement);
+  let column = cell.cellIndex;
+  do {
+    row += step[0];
+    column += step[1];
+    const next = rows[row]?.cells[column];
+    if (!next) return;
+    const link = one("a", next);
+    if (link) {
+      event.preventDefault();
+      return link.focus();
+    }
+  } while (true);
+});

@@ -160,9 +160,11 @@ export class Pane {
   }
 
   #latency(stages, whole) {
+    const loading = stages.loading ?? 0; // of the model: later images do not wait for it
+    const spent = whole - loading;
     const known = STAGES.filter((name) => name in stages);
     const parts = known.map((name) => [name, stages[name]]);
-    const rest = whole - parts.reduce((sum, [, value]) => sum + value, 0);
+    const rest = spent - parts.reduce((sum, [, value]) => sum + value, 0);
     if (rest > 0) parts.push(["network, API", rest]);
     const bar = make("div", { class: "latency-bar", "aria-hidden": "true" });
     for (const [index, [, value]] of parts.entries()) {
@@ -171,7 +173,8 @@ export class Pane {
       bar.append(piece);
     }
     const words = parts.map(([name, value], index) => make("span", {}, make("span", { class: `key p${index}`, "aria-hidden": "true" }), `${name} ${ms(value)}`));
-    this.part("latency").replaceChildren(make("p", {}, make("b", {}, ms(whole)), " for this image"), bar, make("p", { class: "latency-words" }, ...words));
+    const before = loading ? make("span", { class: "muted", "data-loading": true }, `, after ${ms(loading)} of loading the model (first use)`) : null;
+    this.part("latency").replaceChildren(make("p", {}, make("b", {}, ms(spent)), " for this image", before), bar, make("p", { class: "latency-words" }, ...words));
   }
 }
 

@@ -7,7 +7,7 @@ import { Camera } from "./camera.js";
 import { startIntake } from "./intake.js";
 import { ms, Pane } from "./pane.js";
 import { Picker } from "./picker.js";
-import { predict, query, save, texts } from "./requests.js";
+import { noticeLoading, predict, query, save, texts } from "./requests.js";
 import { Settings } from "./settings.js";
 import { Strip } from "./strip.js";
 
@@ -94,13 +94,20 @@ async function ask(item, key, signal) {
   const request = asked(key);
   const name = String(request);
   if (item.answers.has(name)) return;
+  const note = (text) => strip.selected === item && panes[key].note(text);
+  const answered = noticeLoading(pickers[key].value, () => note(loadingText(key)));
   try {
-    const onWait = (problem) => strip.selected === item && panes[key].note(`${problem.body.title}: asking again …`);
+    const onWait = (problem) => note(waitText(key, problem));
     item.answers.set(name, await predict(request, item.blob, { signal, onWait }));
   } catch (error) {
     if (error.name !== "AbortError") item.answers.set(name, { error });
+  } finally {
+    answered();
   }
 }
+
+const loadingText = (key) => `Loading ${pickers[key].chosen.version} (first use) …`;
+const waitText = (key, problem) => (problem.slug === "model-loading" ? loadingText(key) : `${problem.body.title}: asking again …`);
 
 async function startCamera() {
   work?.abort();
@@ -136,8 +143,10 @@ async function startCamera() {
 
 let lastFrame = null;
 async function frame(key, blob, signal) {
-  const onWait = (problem) => (one("[data-live-note]").textContent = `${problem.body.title}: asking again …`);
-  const { answer, seconds } = await predict(asked(key), blob, { signal, onWait });
+  const note = (text) => (one("[data-live-note]").textContent = text);
+  const answered = noticeLoading(pickers[key].value, () => note(loadingText(key)));
+  const onWait = (problem) => note(waitText(key, problem));
+  const { answer, seconds } = await predict(asked(key), blob, { signal, onWait }).finally(answered);
   if (signal.aborted) return;
   const pane = panes[key];
   if (pane.part("video").hidden) await pane.showVideo(panes.a.part("video").srcObject);

@@ -2,6 +2,7 @@
 import { call, Problem } from "../lib/api.js";
 
 const TRIES = 30; // of a model that is loaded first, or a full queue
+const NOTICED_MS = 300; // an answer of a model in memory is there by then
 const WAITED_FOR = new Set(["queue-full", "model-loading"]);
 
 // `options`: {confidence, iou, top, tile}, each left out or a value. The order is that of the copied requests.
@@ -62,6 +63,24 @@ export function texts(asked, file, type, needsToken) {
         return `    prediction = client.predict_from_image_path(${python(model)}, ${python(file)}${options})\n    print(prediction)`;
       }),
     ].join("\n"),
+  };
+}
+
+// Calls `say` where an answer takes longer than usual because the model of this name is not in memory yet. Returns what
+// ends that.
+export function noticeLoading(name, say) {
+  let ended = false;
+  const timer = setTimeout(async () => {
+    try {
+      const { items } = await call("GET", "/serving/models");
+      if (!ended && !items.some((each) => each.names.includes(name))) say();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error; // what the prediction meets is said
+    }
+  }, NOTICED_MS);
+  return () => {
+    ended = true;
+    clearTimeout(timer);
   };
 }
 
