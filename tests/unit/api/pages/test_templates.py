@@ -113,6 +113,7 @@ CALLS = {
     "field": '{% call m.field("lr", hostile, hostile, hostile, optional=true) %}<input id="lr">{% endcall %}',
     "hash": '{{ m.hash("a" * 64) }}',
     "project_nav": "{{ m.project_nav(hostile, 'models') }}",
+    "away": "{{ m.away(problem, request) }}",
     "vendor_note": "{{ m.vendor_note() }}",
 }
 
