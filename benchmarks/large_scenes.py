@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from deploy.local.backgrounds import draw_background
-from deploy.local.drawing import colour_off
+from pipeline.samples.backgrounds import draw_background
+from pipeline.samples.drawing import colour_off
 
 CLASSES = ("box", "disc", "triangle")
 SURFACE = 480  # px of a background, which is enlarged to the scene

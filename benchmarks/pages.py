@@ -28,7 +28,7 @@ from core.services.context import Platform, open_platform
 from core.services.runs.lifecycle import PublishedArtifact, publish_version
 from core.services.work.leases import report_progress
 from core.settings import Settings
-from deploy.local.scenes import write_archive
+from pipeline.samples.scenes import write_archive
 from tests.browser import pages
 from tests.builders import published, rows
 from tests.builders.prepared import prepared_job

@@ -17,12 +17,13 @@ HOSTS, BUCKETS, FOLDERS = "DARKROOM_IMPORT_HOSTS", "DARKROOM_IMPORT_BUCKETS", "D
 
 
 def require_allowed(settings: Settings, origin: ImportOrigin) -> None:
-    """Raises ImportNotAllowed, which names the setting; UrlRefused and ValueError for a malformed location."""
+    """Of what lies outside. Raises ImportNotAllowed, which names the setting; UrlRefused and ValueError for a malformed
+    location."""
     if origin.kind == "url":
         require_host(settings, remote_name(origin.location))
     elif origin.kind == "s3":
         _require_bucket(settings, bucket_prefix(origin.location))
-    else:
+    elif origin.kind == "folder":
         allowed_folder(settings, absolute_folder(origin.location))
 
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extend": ("pipeline.cli.extend", "write the next revision of a dataset as a ZIP, for a worker"),
     "export-dataset": ("pipeline.cli.export_dataset", "write a dataset as COCO, Pascal VOC, YOLO, folders or Parquet"),
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
+    "sample": ("pipeline.cli.sample", "draw a sample dataset: shapes on busy backgrounds, with their boxes"),
     "import-model": ("pipeline.cli.import_model", "read a model that was trained elsewhere, as a trainer publishes it"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),

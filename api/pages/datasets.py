@@ -15,10 +15,11 @@ from api.images.index_cache import IndexCache
 from api.pages.dataset_frame import dataset_frame
 from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.findings_view import PREVIEWED, found_groups, places_of
+from api.pages.next_steps import corrected_form, leaving_out
 from api.pages.rendering import render
 from api.pages.store_away import noting_the_store
 from api.pages.upload_form import extension_form
-from api.pages.work_items import MADE_FIRST, STEPS, job_item, work_items
+from api.pages.work_items import MADE_FIRST, STEPS, is_freezing, job_item, work_items
 from api.schemas.dataset_exports import dataset_export_of, download_link
 from api.schemas.jobs import job_with_all
 from core.db.tables import DatasetRow, JobRow
@@ -57,16 +58,25 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
     position = position_in(request, platform.db, [job_id])
     whole = job_overview(platform.db, job_id)
     row = whole.job
+    active = active_work(platform.db, limit=_WORK_LISTED, job_id=job_id)
     values: dict[str, Any] = {
         **dataset_frame(platform, row),
         "position": position,
         "relatives": relatives_of(platform.db, row),
-        "moving": work_items(platform.db, active_work(platform.db, limit=_WORK_LISTED, job_id=job_id)),
+        "moving": work_items(platform.db, active),
     }
     if row.state != JobState.READY:
-        groups = found_groups(row) if row.state == JobState.REJECTED else []
-        steps = _steps(row)
-        return render(request, "datasets/unready.html", **values, work=job_item(row), steps=steps, groups=groups)
+        is_rejected = row.state == JobState.REJECTED
+        return render(
+            request,
+            "datasets/unready.html",
+            **values,
+            work=job_item(row),
+            steps=_steps(row),
+            groups=found_groups(row) if is_rejected else [],
+            leaving_out=leaving_out(row) if is_rejected else None,
+            upload=corrected_form(platform, row, values["project"]),
+        )
     _, dataset = prepared_set_of(platform.db, job_id)
     details = job_with_all(whole)
     return render(
@@ -75,9 +85,11 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
         **values,
         dataset=dataset,
         metadata=_metadata(platform, row),
+        groups=found_groups(row),
         samples=_samples(request, row, dataset),
         exports=_exports(platform, row),
         frozen=_frozen(platform, row),
+        freezing=is_freezing(active),
         versions=[(version, *main_metrics(version.metrics)) for version in reversed(details.versions)],
         runs=list(reversed(details.runs)),
         shared_with=details.shared_with,

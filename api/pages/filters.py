@@ -1,8 +1,9 @@
 """Values as people read them. Each takes None, which is a dash."""
 
+import re
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from core import clock
 
@@ -60,6 +61,18 @@ def _since(seconds: float) -> str:
             count = max(1, round(seconds / size))
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     raise AssertionError("a minute is the smallest unit")
+
+
+def tree_lines(tree: str) -> list[tuple[str, Markup]]:
+    """Of each line of an example tree of files its path, with the indentation, and the note behind it, in which `code`
+    is marked."""
+    found = []
+    for line in tree.splitlines():
+        path, _, note = re.sub(r"(?<=\S) {2,}", "\0", line, count=1).partition("\0")
+        parts = enumerate(note.split("`"))
+        marked = (Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in parts)
+        found.append((path, Markup("").join(marked)))
+    return found
 
 
 def number(value: float | None) -> str:

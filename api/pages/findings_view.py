@@ -6,7 +6,7 @@ from pathlib import Path
 
 from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image, marked, other_image, paths_of
 from core.db.tables import FindingRow, JobRow
-from core.domain.finding_codes import FINDING_CODES
+from core.domain.finding_codes import FINDING_CODES, title_of
 from pipeline.index.read import read_named
 
 PREVIEWED = 6  # places of a code among others
@@ -18,6 +18,7 @@ class FindingGroup:
     """`meaning`, `remedy` and `repaired`, what a repair does, are of the catalogue; empty for a code that it lacks."""
 
     code: str
+    title: str
     severity: str
     count: int
     meaning: str
@@ -42,6 +43,7 @@ def found_groups(job: JobRow, *, severity: str | None = None, code: str | None =
         groups.append(
             FindingGroup(
                 code=name,
+                title=title_of(name),
                 severity=entry["severity"],
                 count=entry["count"],
                 meaning=known.meaning if known else "",

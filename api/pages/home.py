@@ -59,7 +59,7 @@ def home(
         is_empty=is_empty,
         hidden=hidden,
         formats=all_formats(frozenset(entry.kind for entry in catalogue.CATALOGUE.values())).items,
-        upload=upload_form(db),
+        upload=upload_form(platform),
     )
 
 

@@ -14,7 +14,7 @@ from api.dependencies import CurrentPlatform, Cursor, OfProject
 from api.http.page_stream import HOME, position_in
 from api.pages.rendering import render
 from api.pages.upload_form import upload_form
-from api.pages.work_items import work_items
+from api.pages.work_items import is_freezing, work_items
 from api.schemas.evaluation_matrix import EvaluationMatrix, matrix_of
 from api.schemas.lineage import Lineage, lineage_of
 from api.schemas.projects import project_of
@@ -82,6 +82,7 @@ def project_page(
     page = jobs.list_jobs(db, cursor=cursor, limit=DATASETS_PAGE, project=row.id)
     listed = versions.list_versions(db, cursor=None, limit=VERSIONS_LISTED, ref=row.id)
     matrix = _matrix(db, row.id) if listed.items else None
+    active = active_work(db, limit=WORK_LISTED, project_id=row.id)
     lineage = lineage_of(lineage_rows(db, row.id, limit=LINEAGE_ROWS), all_runs=False, limit=LINEAGE_ROWS, first=None)
     return render(
         request,
@@ -95,13 +96,14 @@ def project_page(
         versions=[(version, *main_metrics(version.metrics)) for version in listed.items],
         aliases=versions.aliases_of(db, row.id),
         runs=runs.list_runs(db, cursor=None, limit=RUNS_LISTED, project=row.id).items,
-        moving=work_items(db, active_work(db, limit=WORK_LISTED, project_id=row.id)),
+        moving=work_items(db, active),
+        freezing=is_freezing(active),
         matrix=matrix,
         frozen=_frozen(db, row.id),
         generations=list_test_sets(db, row.id, cursor=None, limit=GENERATIONS_LISTED).items,
         lineage=drawn_lineage(lineage) if lineage.nodes else "",
         lineage_truncated=lineage.truncated,
-        upload=upload_form(db, project=row.slug),
+        upload=upload_form(platform, project=row.slug),
     )
 
 

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from api.pages import filters
 from api.pages.assets import address_of, are_built
 from api.web.pages import html_of, problem_text
+from core.domain.finding_codes import title_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -95,6 +96,8 @@ def templates() -> Environment:
         "percent": filters.percent,
         "metric": filters.metric,
         "short_hash": filters.short_hash,
+        "tree_lines": filters.tree_lines,
+        "finding_title": title_of,
     }
     environment.filters.update(own)
     environment.globals.update(assets=address_of, assets_are_built=are_built, remedy=remedy)

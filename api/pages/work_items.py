@@ -136,6 +136,11 @@ def operation_item(row: OperationRow, project: str | None) -> WorkItem:
     )
 
 
+def is_freezing(work: ActiveWork) -> bool:
+    """Whether a test set is about to be frozen."""
+    return any(row.kind == FREEZE for row in work.operations)
+
+
 def step_name(stage: str | None) -> str:
     return (STEPS | MADE_FIRST).get(stage or "", (stage or "").capitalize())
 

@@ -3,13 +3,14 @@
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from api.schemas import Links, Timestamp, stored_problem
 from api.schemas.links import link
 from core.db.tables import FindingRow, JobRow
 from core.db.transitions import public_fields
 from core.domain.errors import ArchiveRefused, FormatUnknown, ProjectKindMismatch
+from core.domain.finding_codes import title_of
 from core.domain.keys import plots_of
 from core.domain.limits import CLASSES_LISTED
 from core.domain.model_names import dataset_name
@@ -49,11 +50,13 @@ class ImportedFrom(BaseModel):
 
 
 class ImportedFromPlace(BaseModel):
-    """Where the ZIP was imported from, besides a hub. What its worker finds out is null until then."""
+    """Where the ZIP was taken from, besides an upload and a hub. What its worker finds out is null until then."""
 
     kind: ImportKind
     location: str = Field(
-        description="A URL without its query, `s3://bucket/prefix`, or a path.", examples=["s3://datasets/raccoons"]
+        description="A URL without its query, `s3://bucket/prefix`, a path, the id of another dataset, or the name of "
+        "a sample.",
+        examples=["s3://datasets/raccoons"],
     )
     sha256: str | None = Field(None, description="Of a ZIP that was imported as it is.", examples=[SHA256])
     etag: str | None = Field(None, description="Of that ZIP, as the server names its version.")
@@ -84,7 +87,7 @@ class JobSource(BaseModel):
     sha256: str = Field(examples=[SHA256])
     huggingface: ImportedFrom | None = Field(None, description="Only for an import from a hub.")
     imported_from: ImportedFromPlace | None = Field(
-        None, description="Only for an import from a URL, a bucket or a folder."
+        None, description="Only for an import from a URL, a bucket, a folder or another dataset, and for a sample."
     )
     extension: DatasetExtension | None = Field(
         None, description="Only for an extension, whose ZIP a worker creates of the dataset that it extends."
@@ -183,6 +186,7 @@ class FindingItem(BaseModel):
     """Something wrong or unusual in a dataset, with its location and the remedy."""
 
     code: str = Field(examples=["box-outside"])
+    title: str = Field("", description="The code in plain words.", examples=["A box is outside the image"])
     severity: Literal["error", "warning", "note"]
     path: str = Field(examples=["annotations/raccoon-17.xml"], description="Name of the file in the archive.")
     line: int | None = Field(examples=[21])
@@ -192,6 +196,11 @@ class FindingItem(BaseModel):
         None, examples=["raccoon-17.jpg"], description="The image it is about, by its `path` in `/dataset/images`."
     )
     links: Links = Field(default_factory=dict, description="Where the image can be corrected, if one is named.")
+
+    @model_validator(mode="after")
+    def add_title(self) -> "FindingItem":
+        self.title = title_of(self.code)
+        return self
 
 
 def accepted_job(row: JobRow) -> AcceptedJob:

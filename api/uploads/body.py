@@ -105,7 +105,7 @@ def extendable_job(platform: Platform, ref: str, fields: Mapping[str, str]) -> s
     if fields.get("split", "keep") not in ("", "keep"):
         raise invalid_fields([{"field": "split", "message": "an extension keeps the split of what it extends"}])
     given = options_of({name: value for name, value in fields.items() if name in OPTION_NAMES})
-    _valid(parent.options | given.model_dump(mode="json", exclude_unset=True))  # together with those of the parent
+    valid_options(parent.options | given.model_dump(mode="json", exclude_unset=True))  # beside those of the parent
     return parent.id
 
 
@@ -206,10 +206,11 @@ def options_of(fields: Mapping[str, str]) -> PrepareOptions:
     if unknown := [name for name in fields if name not in OPTION_NAMES]:
         raise unknown_names("field", unknown, _FIELDS)
     # A form sends a field that was not filled in as an empty one.
-    return _valid({name: value for name, value in fields.items() if value})
+    return valid_options({name: value for name, value in fields.items() if value})
 
 
-def _valid(options: Mapping[str, Any]) -> PrepareOptions:
+def valid_options(options: Mapping[str, Any]) -> PrepareOptions:
+    """Raises RequestInvalid with the name of each invalid field."""
     try:
         return PrepareOptions.model_validate(options)
     except ValidationError as error:

@@ -21,7 +21,7 @@ from core.domain.errors import OutOfSpace, Unavailable
 from core.services.context import Platform
 from core.services.operations.commands import queue_operation
 from darkroom import Client, DarkroomError
-from deploy.local.scenes import write_archive
+from pipeline.samples.scenes import write_archive
 
 IMAGES = 6
 SHARED = "chaos"  # the project that several users upload into

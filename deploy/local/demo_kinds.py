@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.slugs import is_slug, slug_of
-from deploy.local import poses, scenes
+from deploy.local import poses
 from deploy.local import progress_display as display
+from pipeline.samples import scenes
 
 SEED = 0
 SCENES, MORE_SCENES = 240, 60

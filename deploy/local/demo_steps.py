@@ -12,8 +12,8 @@ from darkroom.uploads import UploadProgress
 from deploy.local import progress_display as display
 from deploy.local.demo_kinds import Drawn, Kind
 from deploy.local.demo_predictions import LabelledImage, agreement_text
-from deploy.local.drawing import beside
 from deploy.local.private_stack import DemoFailed, PrivateStack, wait_until_it_answers
+from pipeline.samples.drawing import beside
 
 MLFLOW_SECONDS = 30.0
 SWITCH_SECONDS = 30.0  # serving looks up an alias every 0.5 s, and loads the version before it switches

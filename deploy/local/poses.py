@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from deploy.local.backgrounds import draw_background, draw_clutter
-from deploy.local.drawing import Colour, add, colour_off, jpeg, photograph
 from deploy.local.skeletons import POSES, Point, Skeleton, draw_skeleton
+from pipeline.samples.backgrounds import draw_background, draw_clutter
+from pipeline.samples.drawing import Colour, add, colour_off, jpeg, photograph
 
 CLASSES = tuple(POSES)
 SIDE = 96  # pixels; trained at 64, where a limb is still two pixels wide

@@ -1,14 +1,16 @@
-"""Where an imported ZIP comes from, besides a hub: what was requested, and what its worker found there."""
+"""Where the ZIP of a job comes from, besides an upload and a hub: what was requested, and what its worker found."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-ImportKind = Literal["url", "s3", "folder"]
+ImportKind = Literal["url", "s3", "folder", "dataset", "sample"]
+Sample = Literal["shapes"]
 
 
 class ImportOrigin(BaseModel):
-    """`location`: a URL without its query, `s3://bucket/prefix`, or a path. `query`: of a URL; it may hold a signature,
+    """`location`: a URL without its query, `s3://bucket/prefix`, a path, the id of the job whose ZIP it is, or the name of
+    a sample. `query`: of a URL; it may hold a signature,
     so it is never displayed, and forgotten once the ZIP is stored. `sha256`: of the ZIP, as requested, then as found.
     """
 

@@ -239,7 +239,8 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
         return
     of_the_whole = [finding for finding in errors if not finding.path]
     remaining = len(checked.images) / max(1, checked.seen)
-    if options.on_error == "skip" and not of_the_whole and remaining >= limits.SKIP_MIN_REMAINING:
+    skippable = not of_the_whole and remaining >= limits.SKIP_MIN_REMAINING
+    if options.on_error == "skip" and skippable:
         return
     counts = Counter(finding.code for finding in errors)
     by_code = ", ".join(f"{count} {code}" for code, count in counts.most_common())
@@ -247,7 +248,8 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
     detail = f"{unusable} of {checked.seen} images cannot be used; errors: {by_code}."
     if options.on_error == "skip" and not of_the_whole:
         detail += f" With on_error=skip at least {limits.SKIP_MIN_REMAINING:.0%} must remain."
-    problem = DatasetRejected(detail, errors=dict(sorted(counts.items())), images=checked.seen, unusable=unusable)
+    facts = {"errors": dict(sorted(counts.items())), "images": checked.seen, "unusable": unusable}
+    problem = DatasetRejected(detail, **facts, skippable=skippable)
     raise Rejected(problem, most_severe_first(findings))
 
 

@@ -87,6 +87,17 @@ class ImportSpec(ChildSpec):
     max_bytes: int  # of all images
 
 
+SAMPLE_IMAGES = 120  # enough that a model learns the shapes, drawn within some seconds
+SAMPLE_FILE = "sample.zip"
+
+
+class SampleSpec(ChildSpec):
+    command = "sample"
+
+    images: int = Field(SAMPLE_IMAGES, ge=1)
+    seed: int = Field(0, ge=0)
+
+
 class ParentSpec(BaseModel):
     """The model version that a training goes on from. `sha256`: of its weights file."""
 

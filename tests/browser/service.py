@@ -19,8 +19,8 @@ from core.services.work.endings import fail_attempt
 from core.services.work.leases import report_progress
 from core.settings import Settings
 from darkroom import Client
-from deploy.local.scenes import write_archive
 from pipeline.evaluation.detection_metrics import ImageBoxes
+from pipeline.samples.scenes import write_archive
 from tests.builders import answered, published, rows
 from tests.builders.prepared import prepared_job
 from tests.builders.voc import FAULTS, Files, voc_files, zip_files

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from darkroom import Client
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
-from deploy.local.scenes import draw_scenes, write_archive
+from pipeline.samples.scenes import draw_scenes, write_archive
 from tests.browser.visits import Visits, drop
 from tests.builders.voc import annotation, image_bytes, zip_files
 from tests.servers import needed

@@ -6,7 +6,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from pydantic import SecretStr
 
 from core.db.migrate import upgrade
@@ -20,8 +20,10 @@ from tests.browser.service import PROJECT, Service, service, suspects
 from tests.browser.visits import OVERFLOWS, Visits, set_hidden
 from tests.builders import published, rows
 from tests.builders.prepared import prepared_job
-from tests.builders.voc import annotation, image_bytes, zip_files
+from tests.builders.voc import annotation, image_bytes, voc_zip, zip_files
 from tests.servers.api import serving
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
 
 MARKUP = "<img src=x onerror=document.title='broken'>"
 HOSTILE = f"{MARKUP}\u202e{'ü' * 60}"
@@ -63,7 +65,7 @@ def test_the_keyboard_alone_reaches_what_a_page_is_for(visits: Visits, furnished
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.textContent") == "Skip to the content"
     for path, role, name in (
-        ("/ui/", "button", "Upload a ZIP"),
+        ("/ui/", "button", "New dataset"),
         (f"/ui/datasets/{furnished.examples['job_id']}/train", "button", "Start the training"),
         (f"/ui/projects/{PROJECT}/versions/1", "link", "Try it"),
     ):
@@ -195,3 +197,26 @@ def test_hostile_names_break_no_page(visits: Visits, tmp_path: Path) -> None:
             if beyond := page.evaluate(OVERFLOWS):
                 wrong.append(f"{address}: {beyond} px wider than the window")
         assert wrong == [], "\n".join(wrong)
+
+
+def test_without_data_and_with_broken_data_a_click_makes_a_dataset(visits: Visits, tmp_path: Path) -> None:
+    with service(tmp_path) as made:
+        worker = Worker(made.platform, "prepare", "test")
+        page = visits.open(f"{made.url}/ui/")
+        page.get_by_role("button", name="Try it with sample images").first.click()
+        _prepare_the_open_dataset(page, worker)
+        expect(page.get_by_text("It is ready to train on.")).to_be_visible()
+
+        rejected = prepared_job(made.platform, voc_zip(tmp_path / "balls.zip", broken="box_inverted"), project="balls")
+        page.goto(f"{made.url}/ui/datasets/{rejected.id}")
+        page.get_by_role("button", name="Prepare without the broken items").click()
+        page.wait_for_url(lambda url: rejected.id not in url)
+        _prepare_the_open_dataset(page, worker)
+        expect(page.get_by_role("heading", level=1)).to_contain_text("balls/d2")
+
+
+def _prepare_the_open_dataset(page: Page, worker: Worker) -> None:
+    page.wait_for_url("**/ui/datasets/job_*")
+    expect(page.get_by_role("heading", name="Waits for a worker")).to_be_visible()
+    prepare_job(worker, page.url.rpartition("/")[2])
+    expect(page.get_by_role("link", name="Train", exact=True)).to_be_visible()

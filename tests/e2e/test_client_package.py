@@ -11,9 +11,9 @@ import pytest
 
 from core.services.context import open_platform
 from core.settings import Settings
-from deploy.local.drawing import jpeg
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
-from deploy.local.scenes import draw_scenes, write_archive
+from pipeline.samples.drawing import jpeg
+from pipeline.samples.scenes import draw_scenes, write_archive
 from tests import REPOSITORY
 from tests.servers.api import api_process
 

@@ -18,8 +18,8 @@ import pytest
 
 from benchmarks.stack import IDLE_GOAL_BYTES, idle_bytes
 from deploy.local.private_stack import free_ports
-from deploy.local.scenes import write_archive
 from deploy.local.up import MLFLOW_IS_OPEN
+from pipeline.samples.scenes import write_archive
 from tests.servers.processes import alive, commands, marked
 from tests.waiting import wait_until
 

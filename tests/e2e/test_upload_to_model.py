@@ -15,7 +15,7 @@ import pytest
 from darkroom import Client
 from darkroom.schemas import ModelVersion, Run
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
-from deploy.local.scenes import write_archive
+from pipeline.samples.scenes import write_archive
 from tests.builders import hostile
 from tests.builders.voc import XML, voc_files, zip_files
 from tests.servers.processes import alive, commands, marked

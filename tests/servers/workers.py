@@ -25,7 +25,7 @@ from core.services.operations.commands import get_operation, queue_operation
 from core.services.runs.commands import get_run, queue_run
 from core.services.work.leases import claim_row
 from core.settings import Settings
-from deploy.local.scenes import write_archive
+from pipeline.samples.scenes import write_archive
 from tests import REPOSITORY
 from tests.builders.training import draw_tree
 from tests.children import supervised_child

@@ -1,4 +1,4 @@
-"""The source of an import from a URL, a bucket or a folder: a ZIP as it is there, or one of all files below a prefix.
+"""The source of an import: from a URL, a bucket or a folder, a ZIP as it is there or one of all files below a prefix.
 
 check that it is allowed -> read (bytes only: nothing is decoded here) -> store.
 """
@@ -26,6 +26,7 @@ from worker.inputs.stored_zip import StoredZip, require_bytes, require_entries
 from worker.inputs.zip_url import PAUSES_SECONDS, fetch_zip
 from worker.tasks.attempt import Attempt
 from worker.tasks.bytes_reporter import BytesReporter
+from worker.tasks.made_sources import copy_source, draw_sample
 from worker.tasks.store_source import store_source
 
 if TYPE_CHECKING:
@@ -42,14 +43,18 @@ class _File(NamedTuple):
     etag: str | None = None
 
 
-def import_from_origin(attempt: Attempt[JobRow], job: JobRow) -> JobRow:
-    """The job, which now names the ZIP.
+def import_from_origin(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
+    """The job, which now names the ZIP. None: the job has been given back.
 
-    Raises ImportNotAllowed, ImportUnusable, ImportUnavailable, OutOfSpace.
+    Raises ImportNotAllowed, ImportUnusable, ImportUnavailable, PreparationFailed, OutOfSpace.
     """
     origin = ImportOrigin.model_validate(job.imported_from)
     require_allowed(attempt.platform.settings, origin)
     attempt.report_surely(stage="importing", progress=None)
+    if origin.kind == "dataset":
+        return copy_source(attempt, job, origin)
+    if origin.kind == "sample":
+        return draw_sample(attempt, job)
     target = attempt.scratch / "imported.zip"
     take = {"url": _from_url, "s3": _from_bucket, "folder": _from_folder}[origin.kind]
     try:

@@ -39,9 +39,9 @@ def _maker_of(job: JobRow) -> Callable[[Attempt[JobRow], JobRow], JobRow | None]
         return extend_source
     if job.repair_of:
         return _repair_source
-    if job.huggingface:
-        return import_source
-    return import_from_origin if job.imported_from else None
+    if job.imported_from:
+        return import_from_origin
+    return import_source if job.huggingface else None
 
 
 def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:

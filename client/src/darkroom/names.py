@@ -60,6 +60,8 @@ def place_of(location: str) -> dict[str, str]:
 
     >>> place_of("file:///srv/datasets/raccoons%202")
     {'folder': '/srv/datasets/raccoons 2'}
+    >>> place_of("dataset:raccoons/d1")
+    {'dataset': 'raccoons/d1'}
     """
     parts = urlsplit(location)
     if parts.scheme in ("http", "https"):
@@ -68,7 +70,10 @@ def place_of(location: str) -> dict[str, str]:
         return {"s3": location}
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return {"folder": unquote(parts.path)}
-    raise ValueError(f"{location} is neither https://..., s3://bucket/prefix nor file:///folder")
+    if parts.scheme in ("dataset", "sample") and parts.path and not parts.netloc:
+        return {parts.scheme: parts.path}
+    known = "https://..., s3://bucket/prefix, file:///folder, dataset:NAME, sample:shapes"
+    raise ValueError(f"{location} is none of {known}")
 
 
 def path_of(template: str, *names: str) -> str:

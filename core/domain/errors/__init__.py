@@ -37,6 +37,7 @@
     │   ├── BatchNotReady           results of a batch of predictions that has not succeeded
     │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
+    │   ├── SourceNotReusable       preparing again: the ZIP is not stored, or is that of an extension
     │   ├── HubOff                  downloads from a hub are switched off
     │   ├── ImportNotAllowed        an import from a host, bucket or folder that the operator does not allow
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
@@ -135,6 +136,7 @@ from core.domain.errors.datasets import ImportNotAllowed as ImportNotAllowed
 from core.domain.errors.datasets import ImportUnusable as ImportUnusable
 from core.domain.errors.datasets import NoTestSet as NoTestSet
 from core.domain.errors.datasets import NoTestSplit as NoTestSplit
+from core.domain.errors.datasets import SourceNotReusable as SourceNotReusable
 from core.domain.errors.datasets import TestSetNotFound as TestSetNotFound
 from core.domain.errors.datasets import TrainsOnTestSet as TrainsOnTestSet
 from core.domain.errors.exports import BundleFailed as BundleFailed

@@ -58,6 +58,11 @@ class HubSetUnusable(DatasetRejected):
     title = "The hub's dataset cannot be imported"
 
 
+class SourceNotReusable(Conflict):
+    slug = "source-not-reusable"
+    title = "The ZIP of this dataset cannot be prepared again"
+
+
 class ImportNotAllowed(Conflict):
     slug = "import-not-allowed"
     title = "The service does not import from there"

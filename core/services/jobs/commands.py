@@ -1,5 +1,6 @@
 """What a user does with a job: upload, read, list, retry, delete. What a worker does is in lifecycle.py."""
 
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -11,7 +12,7 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import AliasRow, FindingRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.db.transitions import move, record_event
-from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
+from core.domain.errors import Conflict, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
 from core.domain.keys import upload_key
 from core.domain.model_names import dataset_name
@@ -24,6 +25,7 @@ from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.paging import Page, page_of
 from core.services.projects.commands import mark_project_deleted
+from core.services.projects.deleted import deleted_job
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.projects.names import log_names
 from core.services.projects.test_sets import raise_if_frozen
@@ -145,7 +147,7 @@ def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: 
     if row is None:
         raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
     if row.state == JobState.DELETED and not allow_deleted:
-        raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
+        raise deleted_job(session, row)
     return row
 
 
@@ -235,8 +237,8 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     return row
 
 
-def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
-    """Inside a transaction that has locked the project, the dataset that it extends, and the job.
+def delete_in(session: Session, job: JobRow, *, cancel: bool, at: datetime | None = None) -> JobRow:
+    """Inside a transaction that has locked the project, the dataset that it extends, and the job. `at`: by default now.
 
     Raises JobInUse for active work, Conflict.
     """
@@ -248,7 +250,7 @@ def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
         raise JobInUse(detail, job_id=job_id, runs=runs, operations=operations)
     for run_id in runs:
         cancel_in(session, run_id)
-    at = clock.now()
+    at = at or clock.now()
     row = move(
         session,
         JobRow,

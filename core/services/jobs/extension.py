@@ -48,7 +48,7 @@ def find_extendable(platform: Platform, ref: str) -> JobRow:
     Raises JobNotFound, Gone, ProjectNotFound, ProjectRenamed, JobNotExtendable, ImageIndexMissing.
     """
     with platform.db.reading() as session:
-        parent = _found(session, ref)
+        parent = dataset_in(session, ref)
         _refuse(session, parent)
         dataset = session.get_one(DatasetRow, parent.fingerprint)
         session.expunge_all()
@@ -84,7 +84,8 @@ def extend_job(
     return row
 
 
-def _found(session: Session, ref: str) -> JobRow:
+def dataset_in(session: Session, ref: str) -> JobRow:
+    """By its `job_id` or its name. Raises JobNotFound, Gone, ProjectNotFound."""
     named = _DATASET.fullmatch(ref)
     if named is None:
         return job_in(session, ref)

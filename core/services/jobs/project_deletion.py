@@ -32,15 +32,15 @@ def delete_project(platform: Platform, ref: str, *, cancel: bool = False) -> Pro
         _refuse_parent(session, project)
         if not cancel:
             _refuse_active(session, project)
+        at = clock.now()
         living = select(JobRow).where(JobRow.project_id == project.id, JobRow.deleted_at.is_(None))
         # In the order of all who lock several rows.
         for job in session.execute(living.order_by(JobRow.id).with_for_update()).scalars().all():
-            delete_in(session, job, cancel=True)
-        at = clock.now()
+            delete_in(session, job, cancel=True, at=at)  # by the same time: they were deleted with it
         end_freeze_of(session, project.id, at=at)
         delete_operations(session, at=at, project_id=project.id)
         delete_derived_of_project(session, project.id, at=at)
-        return mark_project_deleted(session, project.id)
+        return mark_project_deleted(session, project.id, at=at)
 
 
 def _refuse_aliased(session: Session, project: ProjectRow) -> None:

@@ -6,11 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db.tables import JobRow, ProjectRow, VersionRow
-from core.domain.errors import Gone, JobNotFound, VersionNotFound
+from core.domain.errors import JobNotFound, VersionNotFound
 from core.domain.model_names import dataset_name, parse_model_name
 from core.services.jobs.commands import job_in
 from core.services.models.refs import Line, is_job, line_in
 from core.services.models.versions import version_in
+from core.services.projects.deleted import deleted_job
 from core.services.projects.lookup import project_in
 
 _OF_JOB = re.compile(r"(job_\w+)(?:/(v[1-9]\d{0,8}|latest)|@([a-z][a-z0-9_-]{0,63}))?")
@@ -52,5 +53,5 @@ def _revision_in(session: Session, project: ProjectRow, revision: int) -> JobRow
     if row is None:
         raise JobNotFound(f"There is no dataset {name}.", dataset=name)
     if row.deleted_at is not None:
-        raise Gone(f"The dataset {name} was deleted.", dataset=name, job_id=row.id)
+        raise deleted_job(session, row)
     return row

@@ -211,7 +211,8 @@ def _version_of_project(session: Session, line: Line, number: int) -> VersionRow
     row = session.execute(select(VersionRow).where(*same)).scalar_one_or_none()
     if row is not None and row.deleted_at is not None:
         name = version_name(line.project.slug, number)
-        raise Gone(f"{name} was deleted.", name=name, version_id=row.id)
+        facts = {"project": line.project.slug, "project_deleted": False, "deleted_at": row.deleted_at.isoformat()}
+        raise Gone(f"{name} was deleted on {row.deleted_at:%Y-%m-%d}.", name=name, version_id=row.id, **facts)
     return row
 
 

@@ -25,6 +25,7 @@ from core.queue import OPERATE
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.deleted import deleted_job
 from core.services.projects.lookup import project_in
 
 # States in which it makes its target: one that is being cancelled makes it no more. As in the table's unique index.
@@ -216,7 +217,7 @@ def _living_job(session: Session, job_id: str) -> JobRow:
     if job is None:
         raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
     if job.deleted_at is not None:
-        raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
+        raise deleted_job(session, job)
     return job
 
 

@@ -1,6 +1,7 @@
 """What a user does with a project: create, read, list, change. It is deleted with its jobs: core/services/jobs."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import false, or_, select, update
@@ -87,9 +88,10 @@ def update_project(
         return session.execute(statement).scalar_one()
 
 
-def mark_project_deleted(session: Session, project_id: str) -> ProjectRow:
-    """With the versions that have no job. Call it under the lock of the project, once its jobs are deleted."""
-    at = clock.now()
+def mark_project_deleted(session: Session, project_id: str, *, at: datetime | None = None) -> ProjectRow:
+    """With the versions that have no job. Call it under the lock of the project, once its jobs are deleted. `at`: by
+    default now."""
+    at = at or clock.now()
     living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
     session.execute(update(VersionRow).where(*living).values(deleted_at=at, mlflow_deleted_at=at))
     deleted = update(ProjectRow).where(ProjectRow.id == project_id).values(deleted_at=at, updated_at=at)

@@ -5,6 +5,7 @@ FOR NO KEY UPDATE: a run or a job that is inserted, and names it, waits for no o
 """
 
 from collections.abc import Collection, Mapping
+from itertools import chain, count
 
 from sqlalchemy import Update, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -23,6 +24,7 @@ from core.domain.errors import (
 )
 from core.domain.ids import new_id
 from core.domain.slugs import MAX_SLUG, is_slug, slug_with_suffix
+from core.services.projects.deleted import deleted_project
 
 _BY_ID = select(ProjectRow).where(ProjectRow.id == bindparam("ref"))
 _SLUGS = select(ProjectRow.id, ProjectRow.slug).where(ProjectRow.id.in_(bindparam("ids", expanding=True)))
@@ -44,7 +46,7 @@ def project_in(
     if row is None:
         raise ProjectNotFound(f"There is no project {ref[:80]}.", project=ref[:80])
     if row.deleted_at is not None and not allow_deleted:
-        raise Gone(f"The project {ref} was deleted.", project=ref)
+        raise deleted_project(row, ref)
     if ref not in (row.id, row.slug) and not follow:
         raise ProjectRenamed(f"The project {ref} is called {row.slug} now.", project=row.slug, old=ref)
     return row
@@ -77,6 +79,17 @@ def raise_if_not_joinable(db: Database, slug: str) -> None:
         raise_if_no_slug(slug)
     else:
         _refuse_joining(row, slug, None)
+
+
+def free_slug(db: Database, slug: str) -> str:
+    """`slug`, or the first of `slug-2`, `slug-3`, ... that datasets may join: no deleted project had it."""
+    with db.reading() as session:
+        return next(name for name in chain([slug], (f"{slug}-{n}" for n in count(2))) if _is_joinable(session, name))
+
+
+def _is_joinable(session: Session, slug: str) -> bool:
+    row = _found(session, slug, lock=False)
+    return row is None or (row.deleted_at is None and not row.implicit)
 
 
 def open_implicit(session: Session, job_id: str, name: str) -> ProjectRow:

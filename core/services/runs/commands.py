@@ -11,7 +11,7 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import JobRow, RunRow, VersionRow
 from core.db.transitions import change, move, record_event
-from core.domain.errors import Gone, JobNotFound, RunNotCancellable, RunNotFound, RunNotRetryable
+from core.domain.errors import JobNotFound, RunNotCancellable, RunNotFound, RunNotRetryable
 from core.domain.ids import new_id
 from core.domain.not_ready import not_ready
 from core.domain.states import RUN_ACTIVE, JobState, RunState
@@ -19,6 +19,7 @@ from core.queue import TRAIN
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.deleted import deleted_job
 from core.services.projects.lookup import project_in
 from core.services.projects.names import log_names
 
@@ -105,8 +106,8 @@ def get_living_run(db: Database, run_id: str) -> RunRow:
     """A run whose job is not deleted. Raises RunNotFound, Gone."""
     with db.reading() as session:
         run = run_in(session, run_id)
-    if run.deleted_at is not None:
-        raise Gone(f"The job {run.job_id} of this run was deleted.", job_id=run.job_id, run_id=run_id)
+        if run.deleted_at is not None:
+            raise deleted_job(session, session.get_one(JobRow, run.job_id), run_id=run_id)
     return run
 
 
@@ -241,7 +242,7 @@ def _ready_job(session: Session, job_id: str) -> JobRow:
     if job is None:
         raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
     if job.state == JobState.DELETED:
-        raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
+        raise deleted_job(session, job)
     if job.state != JobState.READY or job.fingerprint is None:
         raise not_ready(job.id, job.state)
     return job

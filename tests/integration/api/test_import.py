@@ -9,6 +9,7 @@ import pytest
 
 from core.services.context import Platform, open_platform
 from core.settings import Settings
+from tests.builders import rows
 from tests.builders.hub_sets import action_set
 from tests.servers.api import problem, serving
 from tests.servers.hub import Hub, hub
@@ -142,3 +143,30 @@ def test_an_import_can_wait_for_the_end(client: httpx.Client) -> None:
     answer = client.post("/import-dataset?wait=0.2", json={"huggingface": SET, "name": "actions"})
     assert (answer.status_code, answer.json()["state"]) == (202, "received")
     assert client.get(answer.json()["links"]["self"]).json()["name"] == "actions"
+
+
+def test_a_stored_zip_is_prepared_again_with_other_options(client: httpx.Client, platform: Platform) -> None:
+    job = rows.received_job(platform, project="raccoons")
+    body = {"dataset": "raccoons/d1", "on_error": "skip"}
+    answer = client.post("/import-dataset", json=body, headers={"idempotency-key": "k9"})
+    assert (answer.status_code, answer.json()["dataset"]) == (202, "raccoons/d2"), answer.text
+    again = client.post("/import-dataset", json=body, headers={"idempotency-key": "k9"})
+    assert again.json() == answer.json()
+    made = client.get(answer.json()["links"]["self"]).json()
+    assert made["name"] == job.name and made["options"]["on_error"] == "skip" and made["options"]["seed"] == 0
+    assert made["source"]["imported_from"]["kind"] == "dataset"
+    assert made["source"]["imported_from"]["location"] == job.id and made["source"]["name"] == "data.zip"
+    problem(client.post("/import-dataset", json={"dataset": answer.json()["job_id"]}), 409, "source-not-reusable")
+    problem(client.post("/import-dataset", json={"dataset": "raccoons/d9"}), 404, "job-not-found")
+    both = {"val_fraction": 0.5, "test_fraction": 0.5}
+    problem(client.post("/import-dataset", json={"dataset": job.id, **both}), 400, "request-invalid")
+
+
+def test_a_sample_makes_a_dataset_of_boxes(client: httpx.Client) -> None:
+    answer = client.post("/import-dataset", json={"sample": "shapes", "project": "sample-shapes"})
+    assert (answer.status_code, answer.json()["dataset"]) == (202, "sample-shapes/d1"), answer.text
+    assert client.get(answer.json()["links"]["self"]).json()["source"]["imported_from"]["kind"] == "sample"
+    problem(client.post("/import-dataset", json={"sample": "cats"}), 400, "request-invalid")
+    client.post("/projects", json={"project": "photos", "kind": "classification"})
+    refused = client.post("/import-dataset", json={"sample": "shapes", "project": "photos"})
+    problem(refused, 409, "project-kind-mismatch")

@@ -9,7 +9,7 @@ import pytest
 
 from core.services.models.versions import artifacts_of, find_version
 from core.settings import Settings
-from deploy.local.scenes import draw_scenes
+from pipeline.samples.scenes import draw_scenes
 from tests import REPOSITORY
 from tests.servers.api import serving
 from tests.servers.workers import Stack, scenes, stack

@@ -138,6 +138,8 @@ CALLS = {
             call("https://data.example/a.zip?signature=x", sha256="0" * 64, wait=False),
             call("s3://datasets/raccoons", project="raccoons", wait=False),
             call("file:///srv/raccoons%202", name="raccoons", seed=1, wait=False),
+            call("dataset:raccoons/d1", on_error="skip", wait=False),
+            call("sample:shapes", project="shapes", wait=False),
         ),
         "wait": (),  # until it ends, and the made-up state is no end
         "follow": (),

@@ -1,10 +1,12 @@
 // Home: what moves, kept current; uploads.
+import { startActions } from "./lib/actions.js";
 import { startUploads } from "./uploads/uploads.js";
 import { one } from "./lib/dom.js";
 import { keys } from "./lib/keys.js";
 import { live } from "./lib/live.js";
 import { refresh, throttled } from "./lib/refresh.js";
 
+startActions();
 startUploads();
 
 const page = one("#home");
@@ -16,5 +18,5 @@ one("[data-submits]")?.addEventListener("change", (event) => event.target.form.r
 
 keys({
   "/": [() => one("[name=q]")?.focus(), "Find a project"],
-  u: [() => one("[data-upload-open]").click(), "Upload a ZIP"],
+  u: [() => one('[data-upload-open=""], [data-upload-choose]').click(), "New dataset"],
 });

@@ -1,6 +1,6 @@
 // The images of a dataset: the grid, and each image in full over it.
 import { startActions } from "./lib/actions.js";
-import { one } from "./lib/dom.js";
+import { one, toast } from "./lib/dom.js";
 import { hiddenClasses, startGrid } from "./images/grid.js";
 import { startViewer } from "./images/viewer.js";
 
@@ -10,13 +10,16 @@ let viewer = null;
 let overGrid = false; // whether closing shows the grid again, without reading it
 let lastFocus = null;
 let isStale = false; // whether a draft was saved since the grid was drawn
+let turn = 0; // of what is to be drawn: an answer that comes late does not take the place of something newer
 
 const bindGridKeys = one("#images") ? startGrid({ show: open }) : null;
 if (one("#viewer")) start(one("#viewer"));
 
 async function open(address, from) {
   lastFocus = from;
+  const mine = ++turn;
   const section = await read(address);
+  if (section === undefined || mine !== turn) return;
   if (!section) return location.assign(address);
   history.replaceState({ ...history.state, grid: true, htmx: undefined }, "");
   history.pushState({ viewer: true }, "", address);
@@ -47,18 +50,28 @@ function start(section) {
 
 // So that Back closes the image, however many were looked at.
 async function replace(address) {
+  const mine = ++turn;
   const section = await read(address);
+  if (section === undefined || mine !== turn) return;
   if (!section) return location.replace(address);
   history.replaceState({ viewer: true }, "", address);
   place(section);
 }
 
-// None where the page is a problem, or did not come: the browser then goes there itself.
+// Null where the page is a problem: the browser then goes there itself. Undefined where no answer came: the service is
+// away, or somebody is leaving this page, whose way must not be changed.
 async function read(address) {
-  const answer = await fetch(address, { headers: { accept: "text/html" } }).catch(() => null);
-  if (!answer?.ok) return null;
+  let text;
+  try {
+    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    if (!answer.ok) return null;
+    text = await answer.text();
+  } catch {
+    toast("The service did not answer. Try again.");
+    return undefined;
+  }
   await styles();
-  return one("#viewer", new DOMParser().parseFromString(await answer.text(), "text/html"));
+  return one("#viewer", new DOMParser().parseFromString(text, "text/html"));
 }
 
 // Those of the full view are fetched with the first one.
@@ -79,6 +92,7 @@ addEventListener("popstate", async () => {
   const address = location.href;
   if (!(await viewer.leave())) return history.forward();
   if (address !== location.href) return;
+  turn += 1;
   viewer.end();
   viewer = null;
   overGrid = false;

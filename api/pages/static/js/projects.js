@@ -29,7 +29,10 @@ document.addEventListener("submit", async (event) => {
     await purge(form);
   } else if (form.matches("[data-freeze]")) {
     event.preventDefault();
-    const body = { job_id: form.elements.job_id.value };
+    const chosen = form.elements.job_id;
+    const text = "Its test images are never trained on from then on: new datasets leave them out, near-duplicates too. All versions are compared on them, and the dataset cannot be deleted until the freeze ends.";
+    if (!(await confirm(`Freeze the test split of ${chosen.selectedOptions[0].text}?`, text, { action: "Freeze it" }))) return;
+    const body = { job_id: chosen.value };
     if (await withButton(one("button", form), () => put(form.dataset.freeze, body))) update();
   }
 });

@@ -152,7 +152,9 @@ class AsyncDatasets:
         wait: bool = True,
     ) -> Dataset:
         """Fetched by the service, from where its operator allows: a ZIP at `https://...`, the files of
-        `s3://bucket/prefix`, or those of a folder on the worker's machine, `file:///srv/datasets/raccoons`.
+        `s3://bucket/prefix`, or those of a folder on the worker's machine, `file:///srv/datasets/raccoons`. Always
+        allowed: `dataset:raccoons/d1`, whose stored ZIP is prepared again, with the options that are given in place of
+        its own, and `sample:shapes`, which is drawn.
 
         `sha256`: what a ZIP at a URL must have. Raises Conflict where it is not allowed, ValueError for another
         kind of location.

@@ -26,7 +26,7 @@ class ImportedFrom:
 
 @dataclass(frozen=True)
 class ImportedFromPlace:
-    """The URL, bucket or folder that a dataset comes from. `kind` is `url`, `s3` or `folder`."""
+    """Where a dataset was imported from. `kind` is `url`, `s3`, `folder`, `dataset` or `sample`."""
 
     kind: str
     location: str
@@ -156,6 +156,7 @@ class Finding:
     line: int | None = None
     image: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,26 @@
 """Home: the first visit, what moves, covers, search."""
 
+import json
 import re
 from html import unescape
+from pathlib import Path
 
 import httpx
 
-from core.services.context import Platform
+from core.services.context import Platform, open_platform
+from core.services.jobs.project_deletion import delete_project
 from core.services.projects import commands as projects
+from core.settings import Settings
 from tests.builders import indexed, rows
 from tests.integration.api.pages.test_shell import page_of
+from tests.servers.api import serving
 
 
 def test_the_first_visit_has_an_example_of_each_format(client: httpx.Client) -> None:
     page = page_of(client, "/ui/")
     assert "Pascal VOC" in page and "Folders of classes" in page and "labels/train/dog-1.txt" in page
-    assert "make demo" in page and "data-upload-open" in page and 'id="upload-dialog"' in page
+    assert "data-upload-choose" in page and 'id="upload-dialog"' in page
+    assert "<code>names</code>, optionally train" in page, "notes are marked up"
     assert "darkroom-dataset.jsonl" not in page  # what Darkroom itself writes
 
 
@@ -58,3 +64,28 @@ def test_a_cover_is_an_image_of_the_newest_ready_dataset(client: httpx.Client, p
     assert answer.status_code == 307 and answer.headers["location"].startswith(
         f"/dataset/images/{job.id}/{boxed.sha256}"
     )
+
+
+def test_sample_images_go_to_a_project_that_takes_them(client: httpx.Client, platform: Platform) -> None:
+    def offered() -> set[str]:
+        page = unescape(page_of(client, "/ui/"))
+        return {json.loads(body)["project"] for body in re.findall(r"data-body='(.*?)'", page) if "sample" in body}
+
+    assert offered() == {"sample-shapes"}
+    client.post("/import-dataset", json={"sample": "shapes", "project": "sample-shapes"}).raise_for_status()
+    assert offered() == {"sample-shapes"}
+    delete_project(platform, "sample-shapes", cancel=True)
+    assert offered() == {"sample-shapes-2"}
+
+
+def test_the_dialog_says_from_where_the_service_imports_and_which_setting_allows_more(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    allowed = {"import_hosts": "data.example", "import_folders": "/srv/sets"}
+    platform = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url, hub=False, **allowed))
+    with serving(platform) as client:
+        page = page_of(client, "/ui/")
+    platform.db.close()
+    assert "data.example" in page and "/srv/sets" in page
+    assert "<code>DARKROOM_IMPORT_BUCKETS</code>" in page and "<code>DARKROOM_HUB</code>" in page
+    assert "<code>DARKROOM_IMPORT_HOSTS</code>" not in page

@@ -13,7 +13,8 @@ export function startActions() {
     event.preventDefault();
     const { confirm: question, text = "", action = "Continue", danger } = button.dataset;
     if (question && !(await confirm(question, text, { action, danger: danger !== undefined }))) return;
-    const answer = await withButton(button, () => run(button.dataset));
+    const place = button.closest("dialog")?.querySelector("[data-problem-place]") ?? undefined; // not behind the dialog
+    const answer = await withButton(button, () => run(button.dataset), { place });
     if (answer !== undefined) follow(button.dataset.then, answer);
   });
 }

@@ -1,8 +1,10 @@
 // The dialog for uploads, and the drop zone that is the whole page.
 import { preflight } from "./preflight.js";
 import { problemText } from "./problem_text.js";
+import { importFrom, startTabs } from "./places.js";
 import { enqueue, offerInterrupted } from "./queue.js";
 import { interrupted, fingerprintOf } from "./tus.js";
+import { lastPart, slugOf } from "./slugs.js";
 import { bytes, make, one } from "../lib/dom.js";
 import { open } from "../lib/dialog.js";
 
@@ -10,31 +12,48 @@ const FINDINGS_LISTED = 5;
 const chosen = new Map(); // file -> {item, checked: Promise, isRefused}
 let dialog;
 let form;
+let tabs; // {current, show(name)}
 
 export function startUploads() {
   dialog = one("#upload-dialog");
   if (!dialog) return;
   form = one("[data-upload-form]", dialog);
-  document.addEventListener("click", (event) => event.target.closest("[data-upload-open]") && show());
+  tabs = startTabs(dialog, () => {
+    suggest();
+    update();
+  });
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-upload-open]");
+    if (opener) show(opener.dataset.uploadOpen);
+    else if (event.target.closest("[data-upload-choose]")) choose();
+  });
   one("[data-upload-files]").addEventListener("change", (event) => {
+    if (event.target.files.length) show();
     add(event.target.files);
     event.target.value = "";
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    begin();
+    if (!form.reportValidity()) return;
+    if (tabs.current === "place") importFrom(dialog, form, common());
+    else begin();
+  });
+  form.elements.place?.addEventListener("input", () => {
+    suggest();
+    update();
   });
   form.elements.project?.addEventListener("input", (event) => (event.target.dataset.fixed = ""));
   startDropping();
-  offerInterrupted(() => {
-    show();
-    one("[data-upload-files]").click();
-  });
+  offerInterrupted(choose);
   if (location.hash === "#upload") show();
 }
 
-async function show() {
+const choose = () => one("[data-upload-files]").click();
+
+async function show(tab = "") {
   if (dialog.open) return;
+  tabs.show(tab || "file");
+  update();
   await open(dialog);
   chosen.clear();
   list().replaceChildren();
@@ -102,46 +121,51 @@ function describe(found, entry, status, findings) {
   const errors = found.findings.filter((each) => each.severity === "error");
   findings.replaceChildren(
     ...errors.slice(0, FINDINGS_LISTED).map((each) =>
-      make("li", {}, make("code", {}, each.code), " ", make("bdi", {}, [each.path, each.detail].filter(Boolean).join(": ")), " ", each.remedy),
+      make("li", {}, make("strong", {}, each.title), " ", make("bdi", {}, [each.path, each.detail].filter(Boolean).join(": ")), " ", each.remedy),
     ),
     ...(errors.length > FINDINGS_LISTED ? [make("li", {}, `and ${errors.length - FINDINGS_LISTED} more`)] : []),
   );
 }
 
-// The name of the file, as projects are named, until somebody has written one.
+// The name of the file, or the last part of the place, as projects are named, until somebody has written one.
 function suggest() {
   const field = form.elements.project;
   if (!field || "fixed" in field.dataset) return;
   const [first] = [...chosen].find(([, each]) => !each.isRefused) ?? [];
-  field.value = first ? slugOf(first.name.replace(/\.zip$/i, "")) : "";
-}
-
-export function slugOf(name) {
-  const plain = name.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  const slug = plain.replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63).replace(/-+$/, "");
-  return /^(latest|new|[vd]\d+)$/.test(slug) ? `set-${slug}` : slug;
+  const name = tabs.current === "place" ? lastPart(form.elements.place.value) : (first?.name ?? "");
+  field.value = slugOf(name.replace(/\.zip$/i, ""));
 }
 
 function update() {
-  const files = [...chosen.values()];
   const button = one("[data-upload-start]", dialog);
+  if (tabs?.current === "place") {
+    button.disabled = !form.elements.place.value.trim();
+    button.textContent = "Import";
+    return;
+  }
+  const files = [...chosen.values()];
   button.disabled = !files.length || files.every((each) => each.isRefused);
   const usable = files.filter((each) => !each.isRefused).length;
   button.textContent = usable > 1 ? `Upload ${usable} files` : "Upload";
 }
 
 function begin() {
-  if (!form.reportValidity()) return;
-  const metadata = {};
-  for (const control of form.querySelectorAll("[data-default]")) {
-    if (control.value !== control.dataset.default) metadata[control.name] = control.value;
-  }
-  const project = form.elements.project?.value.trim();
-  if (project) metadata.project = project;
+  const metadata = Object.fromEntries(Object.entries(common()).map(([name, value]) => [name, String(value)]));
   if (target()) metadata.extends = target();
   for (const [file, entry] of chosen) if (!entry.isRefused) enqueue(file, metadata, { target: target() });
   dialog.close();
   one("#uploads").scrollIntoView({ block: "nearest" });
+}
+
+// The options that differ from their defaults, and the project.
+function common() {
+  const values = {};
+  for (const control of form.querySelectorAll("[data-default]")) {
+    if (control.value !== control.dataset.default) values[control.name] = control.type === "number" ? Number(control.value) : control.value;
+  }
+  const project = form.elements.project?.value.trim();
+  if (project) values.project = project;
+  return values;
 }
 
 // A drag enters each element that it passes; what counts is how many it has not left.
@@ -167,6 +191,7 @@ function startDropping() {
     event.preventDefault();
     end();
     const { files } = event.dataTransfer;
+    tabs.show("file");
     show();
     add(files);
   });

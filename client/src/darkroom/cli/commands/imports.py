@@ -18,7 +18,7 @@ from darkroom.cli.session import Session
 from darkroom.schemas import Dataset
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-LOCATION = re.compile(r"(https?|s3|file)://.*")
+LOCATION = re.compile(r"(https?|s3|file)://.*|(dataset|sample):.+")
 EXAMPLES = (
     ("darkroom import theirs.pt --project raccoons --dataset d2", "a model as the next version, evaluated on d2"),
     ("darkroom import Bingsu/Human_Action_Recognition --project actions", "a dataset of a Hugging Face hub"),
@@ -26,6 +26,11 @@ EXAMPLES = (
     ("darkroom import https://data.example/raccoons.zip --project raccoons", "a ZIP, fetched by the service"),
     ("darkroom import s3://datasets/raccoons --project raccoons", "the files of a bucket"),
     ("darkroom import file:///srv/datasets/raccoons --project raccoons", "a folder on the worker's machine"),
+    (
+        "darkroom import dataset:raccoons/d1 --option on_error=skip",
+        "a rejected ZIP again, without what is broken",
+    ),
+    ("darkroom import sample:shapes --project shapes", "a small dataset, which the service draws"),
 )
 
 
@@ -40,7 +45,7 @@ def import_any(
         typer.Argument(
             metavar="FILE|REPOSITORY|URL",
             help="A .pt, .onnx or .zip file of a model; or a dataset: OWNER/NAME of a hub, https://..., s3://bucket/prefix,"
-            " or file:///folder of the worker's machine.",
+            " file:///folder of the worker's machine, dataset:NAME to prepare its ZIP again, or sample:shapes.",
         ),
     ],
     project: ProjectOption = None,
@@ -52,7 +57,7 @@ def import_any(
     option: OptionOption = None,
     wait: WaitOption = True,
 ) -> ExitCode:
-    """Import a model that was trained elsewhere, or a dataset: of a hub, a URL, a bucket, a folder of the worker."""
+    """Import a model that was trained elsewhere, or a dataset: of a hub, a URL, a bucket, a folder, another dataset."""
     if Path(what).is_file():
         return _import_model(session, Path(what), project, dataset, wait)
     if LOCATION.fullmatch(what):
@@ -68,7 +73,7 @@ def import_any(
             **dataset_options(option or ()),
         )
     else:
-        remedy = "A dataset is OWNER/NAME of a hub, https://..., s3://bucket/prefix, or file:///folder of the worker."
+        remedy = "A dataset is OWNER/NAME of a hub, https://..., s3://bucket/prefix, file:///folder, or sample:shapes."
         if Path(what).is_dir() or what.lower().endswith(".zip"):
             remedy = f"`darkroom upload {what}` sends a dataset of this computer. {remedy}"
         raise WrongUsage(f"There is no file {what}.", remedy)

@@ -1,4 +1,4 @@
-"""The demo's scenes: boxes fit their shapes, and a class is an outline and nothing else."""
+"""The drawn scenes: boxes fit their shapes, and a class is an outline and nothing else."""
 
 import itertools
 import zipfile
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deploy.local.scenes import CLASSES, SIDE, Scene, draw_scenes, write_archive
+from pipeline.samples.scenes import CLASSES, SIDE, Scene, draw_scenes, write_archive
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def _overlaps(scene: Scene) -> bool:
 
 def test_a_box_is_tight_round_its_shape() -> None:
     """A scene with one shape, drawn twice with and without it in the same grain, differs only inside the box."""
-    from deploy.local import scenes as drawing
+    from pipeline.samples import scenes as drawing
 
     rng = np.random.default_rng(7)
     plain = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
