@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import Client
-from deploy.local import poses, scenes
+from deploy.local import poses
 from deploy.local.private_stack import start_stack, stop_stack, wait_until_it_answers
+from pipeline.samples import scenes
 
 # Bare: the script that a user of the framework writes, in the environment of the child (offline, fonts, settings).
 BARE = """

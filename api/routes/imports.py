@@ -63,7 +63,7 @@ async def import_dataset(
     are kept as they are. The commit is recorded; the same commit gives the same fingerprint.
     """
     requested = _requested(body)
-    create = _prepare_again if body.dataset is not None else _use_case(platform.settings, body)
+    create = _use_case(platform.settings, body)
     async with idempotency.claimed_for_long():
         if replayed := idempotency.replay(requested):
             return replayed
@@ -74,6 +74,8 @@ async def import_dataset(
 
 def _use_case(settings: Settings, body: ImportRequest) -> Callable[..., JobRow]:
     """Raises ImportNotAllowed."""
+    if body.dataset is not None:
+        return _prepare_again
     origin = body.origin()
     if origin is None:
         return import_set

@@ -13,8 +13,9 @@ import yaml
 from openpyxl import load_workbook
 from PIL import Image
 
-from deploy.local import poses, scenes
+from deploy.local import poses
 from pipeline.cli.config_files import load_file
+from pipeline.samples import scenes
 from tests.builders.training import REPOSITORY
 
 pytestmark = pytest.mark.slow  # eight processes, six of which load torch

@@ -5,7 +5,7 @@ import { all, one } from "../lib/dom.js";
 const FIELDS = ["huggingface", "url", "s3", "folder"]; // of the request; the form has one for all of them
 const HUB_FIELDS = ["subset", "revision"];
 
-// What the API calls the place: `{url: "https://..."}`. `hub`: the address of the hub, whose pages may be pasted.
+// What the API calls the place: `{url: "..."}`. `hub`: the address of the hub, whose pages may be pasted.
 export function placeOf(text, hub) {
   const place = text.trim();
   const page = `${hub}/datasets/`;
