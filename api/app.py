@@ -70,6 +70,7 @@ from http_common.methods import MethodsMiddleware, PathMethods
 from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
+from http_common.repeated_queries import AcceptedQueries, RepeatedQueries
 from http_common.sessions import Sessions
 from http_common.unknown import refuse_unknown_parameters
 
@@ -162,6 +163,10 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.image_indexes = IndexCache(platform)
     app.state.leaks = LeakCheck(platform, app.state.image_indexes)
     app.state.path_methods = PathMethods(app.routes)
+    queries = app.state.image_queries = AcceptedQueries()
+    app.add_middleware(
+        RepeatedQueries, path=predictions.IMAGE_PATH, endpoint=predictions.pass_on_image, queries=queries
+    )
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.state.sessions = Sessions(partial(find_session, platform.db, platform.settings))
     app.add_middleware(
@@ -210,15 +215,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
     app.state.thumbnails = Thumbnails(platform)
-    app.state.serving_clients = predictions.open_clients(
-        platform.settings.serving_links, connections=platform.settings.max_connections
-    )
+    app.state.upstreams = predictions.upstreams_of(platform.settings.serving_links)
     tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
     for task in tasks:
         task.cancel()
-    for client in app.state.serving_clients:
-        await client.aclose()
+    for upstream in app.state.upstreams:
+        upstream.close()
     await run_in_threadpool(app.state.thumbnails.close)
     platform.db.close()
 

@@ -2,40 +2,39 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.requests import ClientDisconnect, Request
 
 T = TypeVar("T")
 
 
-async def while_connected(
-    request: Request,
-    work: Coroutine[Any, Any, T],
-    *,
-    seconds: float | None = None,
-    body_read: asyncio.Event | None = None,
-) -> T:
-    """`work` is cancelled when the client goes, and after `seconds`. The body of the request must have been read, or
-    `work` reads it and sets `body_read`.
+async def while_connected(request: Request, work: Coroutine[Any, Any, T], *, seconds: float | None = None) -> T:
+    """`work` is cancelled when the client goes, and after `seconds`. The body of the request must have been read.
 
     Raises what `work` raises, ClientDisconnect, and TimeoutError.
     """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request, body_read))
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    gone = False
+
+    def end(_: object) -> None:
+        nonlocal gone
+        gone = True
+        task.cancel()
+
+    watching = asyncio.ensure_future(_end_of(request))
+    watching.add_done_callback(end)
     try:
-        await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if gone.done():
-            raise ClientDisconnect
-        raise TimeoutError
+        async with asyncio.timeout(seconds):
+            return await work
+    except asyncio.CancelledError:
+        if gone and not task.uncancel():  # else something else ends the task too
+            raise ClientDisconnect from None
+        raise
     finally:
-        for each in (task, gone):
-            each.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        watching.remove_done_callback(end)
+        watching.cancel()
 
 
-async def _gone(request: Request, body_read: asyncio.Event | None) -> None:
-    if body_read is not None:
-        await body_read.wait()  # until then whoever reads the body notices it
+async def _end_of(request: Request) -> None:
     await request.receive()  # only the end of the connection can follow

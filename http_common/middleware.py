@@ -9,7 +9,7 @@ import re
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +17,7 @@ from core import clock
 from core.domain.errors import DarkroomError, Internal, RequestInvalid, Unauthorized
 from core.settings import Settings
 from http_common.bodies import read_small, without_pauses
-from http_common.headers import SAFE_HEADERS
+from http_common.headers import SAFE_PAIRS, with_defaults
 from http_common.problems import problem_response
 from http_common.sessions import Sessions, sign_in_first
 from http_common.sites import check_host, check_site, host_names
@@ -57,7 +57,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, start = _request_id(scope), clock.monotonic()
+        headers, start = Headers(scope=scope), clock.monotonic()
+        request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -67,16 +68,14 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
+                own = [(b"x-request-id", request_id.encode()), *SAFE_PAIRS]
                 if self._tus.fullmatch(scope["path"]):
-                    headers.setdefault("tus-resumable", "1.0.0")  # required in every answer
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
+                    own.append((b"tus-resumable", b"1.0.0"))  # required in every answer
+                message["headers"] = with_defaults(message["headers"], own)
             await send(message)
 
         try:
-            await self._answer(scope, receive, send_safely)
+            await self._answer(scope, headers, receive, send_safely)
         except ClientDisconnect:
             log.info("request.disconnected")
         except Exception as error:
@@ -92,8 +91,7 @@ class RequestMiddleware:
             level = logging.DEBUG if scope["method"] in ("GET", "HEAD") and 0 < status < 400 else logging.INFO
             log.log(level, "request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
             await self._check(scope, headers)
             if "content-length" in headers or "transfer-encoding" in headers:
@@ -135,8 +133,8 @@ class RequestMiddleware:
         return False
 
 
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
     return given if _VALID_ID.fullmatch(given) else f"req_{uuid4().hex}"
 
 

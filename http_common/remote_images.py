@@ -24,6 +24,7 @@ from http_common.remote_address import (
 MAX_REDIRECTS = 3
 READ_SECONDS = 10.0  # without a byte; the whole has a limit of its own
 RESOLVERS = 8  # names that are resolved at once: slow ones keep no other thread of the process
+_SETTING, _SEND_IT = "DARKROOM_IMAGE_HOSTS", "send the image itself"
 _TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
@@ -45,9 +46,21 @@ async def fetch_image(
         async with asyncio.timeout(seconds):
             return await _follow(url, hosts, networks, max_bytes, received)
     except TimeoutError as error:
-        raise ImageUrlRefused(f"The image did not arrive within {seconds:g} s.", url=url[:500]) from error
+        detail = f"The image did not arrive within {seconds:g} s. Try again later, or {_SEND_IT}."
+        raise ImageUrlRefused(detail, url=url[:500]) from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise ImageUrlRefused(f"The image cannot be fetched: {type(error).__name__}.", url=url[:500]) from error
+        detail = f"The image cannot be fetched: {type(error).__name__}. Check its address, or {_SEND_IT}."
+        raise ImageUrlRefused(detail, url=url[:500]) from error
+
+
+def urls_refused(url: str) -> ImageUrlRefused:
+    """Where the operator allows no host at all."""
+    try:
+        host = remote_name(url).for_operator
+    except UrlRefused:
+        host = "its host"
+    detail = f"Images are not fetched from URLs here: {_SEND_IT}, or ask the operator to add {host} to {_SETTING}."
+    return ImageUrlRefused(detail, url=url[:500])
 
 
 async def _follow(
@@ -57,8 +70,12 @@ async def _follow(
     limits = httpx.Limits(max_keepalive_connections=0)
     timeout = httpx.Timeout(READ_SECONDS)
     async with httpx.AsyncClient(trust_env=False, verify=certificates(), limits=limits, timeout=timeout) as client:
-        for _ in range(MAX_REDIRECTS + 1):
-            remote, addresses = await _checked(url, hosts, networks)
+        for count in range(MAX_REDIRECTS + 1):
+            try:
+                remote, addresses = await _checked(url, hosts, networks)
+            except UrlRefused as error:
+                redirected = f"The URL redirects to {url[:200]}: " if count else ""
+                raise ImageUrlRefused(f"{redirected}{error} Or {_SEND_IT}.", url=url[:500]) from error
             location, content = await _get(client, remote, addresses, max_bytes, received)
             if location is None:
                 return content
@@ -70,15 +87,13 @@ async def _follow(
 
 
 async def _checked(url: str, hosts: frozenset[str], networks: Sequence[Network]) -> tuple[RemoteName, tuple[str, ...]]:
-    try:
-        remote = remote_name(url)
-        if not remote.is_allowed(hosts):
-            where = remote.for_operator
-            raise UrlRefused(f"Images are not fetched from {where}: its operator can add it to DARKROOM_IMAGE_HOSTS.")
-        inside = networks if remote.is_named(hosts) else ()
-        return remote, await asyncio.get_running_loop().run_in_executor(_resolvers(), allowed_addresses, remote, inside)
-    except UrlRefused as error:
-        raise ImageUrlRefused(str(error), url=url[:500]) from error
+    """Raises UrlRefused."""
+    remote = remote_name(url)
+    if not remote.is_allowed(hosts):
+        where = remote.for_operator
+        raise UrlRefused(f"Images are not fetched from {where}: the operator can add it to {_SETTING}.")
+    inside = networks if remote.is_named(hosts) else ()
+    return remote, await asyncio.get_running_loop().run_in_executor(_resolvers(), allowed_addresses, remote, inside)
 
 
 async def _get(
@@ -119,20 +134,23 @@ async def _answer(client: httpx.AsyncClient, remote: RemoteName, addresses: tupl
 
 def _require_image(response: httpx.Response, max_bytes: int, url: str) -> None:
     if response.status_code != 200:
-        raise ImageUrlRefused(f"The URL answers {response.status_code}.", url=url)
+        raise ImageUrlRefused(f"The URL answers {response.status_code}. Check it, or {_SEND_IT}.", url=url)
     kind = response.headers.get("content-type", "image/").partition(";")[0].strip().lower()
     if not kind.startswith(_TYPES):
-        raise ImageUrlRefused(f"The URL answers {kind[:80]!r}, which is no image.", url=url)
+        detail = f"The URL answers {kind[:80]!r}, which is no image: name the image, not the page that shows it."
+        raise ImageUrlRefused(detail, url=url)
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise ImageUrlRefused(f"The URL answers compressed bytes ({encoding[:40]!r}).", url=url)
+        detail = f"The URL answers compressed bytes ({encoding[:40]!r}), which are not read: {_SEND_IT}."
+        raise ImageUrlRefused(detail, url=url)
     announced = response.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes, url)
 
 
 def _too_large(max_bytes: int, url: str) -> ImageUrlRefused:
-    return ImageUrlRefused(f"The image has more than {max_bytes} bytes.", url=url)
+    detail = f"The image has more than {max_bytes} bytes, the limit of this service (DARKROOM_IMAGE_MAX_BYTES)."
+    return ImageUrlRefused(detail, url=url)
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ from http_common.methods import MethodsMiddleware, PathMethods
 from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
+from http_common.repeated_queries import AcceptedQueries, RepeatedQueries
 from http_common.unknown import refuse_unknown_parameters
 from serving.drawings import Drawings
 from serving.intake import Intake
@@ -27,7 +28,6 @@ from serving.metrics import ServingMetrics
 from serving.models.residency import Models
 from serving.pool import Pool
 from serving.protocol_errors import ProtocolErrors
-from serving.repeated_queries import AcceptedQueries, RepeatedQueries
 from serving.routes import inference_protocol, models, predict, service
 from serving.state import Serving
 
@@ -56,9 +56,8 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app = _with_routes()
     app.state.platform = platform
     app.state.path_methods = PathMethods(app.routes)
-    app.state.image_queries = AcceptedQueries()
-    repeated: dict[str, Any] = {"path": predict.IMAGE_PATH, "endpoint": predict.answer_image}
-    app.add_middleware(RepeatedQueries, **repeated, queries=app.state.image_queries)
+    queries = app.state.image_queries = AcceptedQueries()
+    app.add_middleware(RepeatedQueries, path=predict.IMAGE_PATH, endpoint=predict.answer_image, queries=queries)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(LargeAnswers)
     app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS)

@@ -8,7 +8,7 @@ from functools import partial
 
 from core.domain.errors import ImageUrlRefused, RequestInvalid
 from http_common.prediction_schemas import ImageSource
-from http_common.remote_images import fetch_image
+from http_common.remote_images import fetch_image, urls_refused
 from pipeline.predictor.predictor import PredictionFailed
 from serving.intake import Room, beside_loop
 from serving.state import Serving
@@ -38,8 +38,7 @@ def _require_one(index: int, source: ImageSource, *, are_urls_allowed: bool) -> 
         fields = [{"field": f"images.{index}", "message": "Send either base64 or url."}]
         raise RequestInvalid(f"images.{index}: Send either base64 or url.", errors=fields)
     if source.url is not None and not are_urls_allowed:
-        detail = "Images are not fetched from URLs: the operator names the hosts in DARKROOM_IMAGE_HOSTS."
-        raise ImageUrlRefused(detail, url=source.url[:500])
+        raise urls_refused(source.url)
 
 
 async def _read(

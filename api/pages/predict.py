@@ -11,13 +11,13 @@ from api.dependencies import CurrentPlatform
 from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.model_choice import ModelChoice, model_choice, offered_projects
 from api.pages.rendering import render
-from core.domain.errors import Gone, ImageUrlRefused, JobNotReady, NotFound, OutOfSpace, Unavailable
+from core.domain.errors import Gone, JobNotReady, NotFound, OutOfSpace, Unavailable
 from core.services.context import Platform
 from core.services.projects.covers import newest_ready_jobs
 from core.services.projects.test_sets import find_test_set
 from core.services.views import prepared_set_of
 from http_common.problems import problem_of
-from http_common.remote_images import fetch_image
+from http_common.remote_images import fetch_image, urls_refused
 from pipeline.index.read import Selection, read_page
 from pipeline.predictor.tile_options import MAX_TILE, MIN_TILE
 
@@ -65,8 +65,7 @@ async def fetched_image(platform: CurrentPlatform, url: Annotated[str, Query(max
     """The bytes at `url`, for the page to draw on: its own policy keeps it from other hosts. Raises ImageUrlRefused."""
     settings = platform.settings
     if not settings.allowed_image_hosts:
-        detail = "Images are not fetched from URLs: the operator names the hosts in DARKROOM_IMAGE_HOSTS."
-        raise ImageUrlRefused(detail, url=url[:500])
+        raise urls_refused(url)
     async with _FETCHED_AT_ONCE:
         content = await fetch_image(
             url,

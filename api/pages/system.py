@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import httpx
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from api.dependencies import CurrentPlatform, Cursor
 from api.http.page_stream import HOME, position_in
+from api.http.upstream import ConnectionFailed, NotConnected, Upstream
 from api.pages.rendering import mlflow_url, render
 from api.pages.work_items import WorkItem, operation_item, work_items
 from api.schemas.operations import Operation, operation_of
@@ -234,24 +234,22 @@ def _disks(platform: Platform) -> list[Disk]:
 
 async def _serving(request: Request) -> list[ServingStanding]:
     """What each process of serving has in memory."""
-    clients: Sequence[httpx.AsyncClient] = request.app.state.serving_clients
+    upstreams: Sequence[Upstream] = request.app.state.upstreams
     token = request.app.state.platform.settings.api_token.get_secret_value()
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    return await asyncio.gather(*(_standing_of(client, headers) for client in clients))
+    headers = [("authorization", f"Bearer {token}")] if token else []
+    return await asyncio.gather(*(_standing_of(upstream, headers) for upstream in upstreams))
 
 
-async def _standing_of(client: httpx.AsyncClient, headers: Mapping[str, str]) -> ServingStanding:
-    url = str(client.base_url).rstrip("/")
+async def _standing_of(upstream: Upstream, headers: Sequence[tuple[str, str]]) -> ServingStanding:
     try:
-        answer = await client.get("/models", headers=headers, timeout=SERVING_SECONDS)
-        answer.raise_for_status()
-        return ServingStanding(url, ModelsInMemory.model_validate_json(answer.content), "answers")
-    except httpx.HTTPStatusError as error:
-        return ServingStanding(url, None, f"answers with status {error.response.status_code}")
-    except httpx.HTTPError as error:
-        return ServingStanding(url, None, f"does not answer ({type(error).__name__})")
+        status, content = await upstream.get("/models", headers, seconds=SERVING_SECONDS)
+        if status != 200:
+            return ServingStanding(upstream.url, None, f"answers with status {status}")
+        return ServingStanding(upstream.url, ModelsInMemory.model_validate_json(content), "answers")
+    except (NotConnected, ConnectionFailed, TimeoutError):
+        return ServingStanding(upstream.url, None, "does not answer")
     except ValueError:
-        return ServingStanding(url, None, "answers as another version of it would")
+        return ServingStanding(upstream.url, None, "answers as another version of it would")
 
 
 def _serving_check(standing: ServingStanding) -> Check:

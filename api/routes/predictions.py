@@ -1,40 +1,42 @@
 """Predictions under the API's own address: passed on to serving, in both directions as they arrive."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-import httpx
 import structlog
 from fastapi import APIRouter, Request
-from starlette.background import BackgroundTask
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from api.http.upstream import Connection, ConnectionFailed, NotConnected, Upstream
 from core.domain.errors import ServingUnavailable
 from http_common.disconnects import while_connected
 from http_common.openapi import problem_responses
-from http_common.prediction_requests import IMAGE_BODY, JSON_BODY, InQuery, image_responses, predict_responses
+from http_common.prediction_requests import (
+    IMAGE_BODY,
+    JSON_BODY,
+    ImageQuery,
+    InQuery,
+    image_responses,
+    predict_responses,
+)
 from http_common.prediction_schemas import Answer, ModelsInMemory
 
 router = APIRouter(tags=["predictions"])
 
+IMAGE_PATH = "/predict/image"
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 120.0  # of a model that is loaded first, or of the last in a full queue
 _SENT = ("content-type", "content-length", "accept", "authorization")  # of the request
-_RECEIVED = ("content-type", "content-length", "retry-after", "cache-control", "location")  # of the answer
-_OWN = "darkroom-"  # headers that name the model of a drawn image
+_RECEIVED = (b"content-type", b"content-length", b"retry-after", b"cache-control", b"location")  # of the answer
+_OWN = b"darkroom-"  # headers that name the model of a drawn image
 
 log = structlog.get_logger(__name__)
 
 
-def open_clients(urls: Sequence[str], *, connections: int) -> list[httpx.AsyncClient]:
-    """One for each serving, for one event loop. Opens no connection.
-
-    `connections`: to each, as many as clients may have to the API: with fewer, slow clients would keep all others out.
-    """
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0)
-    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-    return [httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) for url in urls]
+def upstreams_of(urls: Sequence[str]) -> list[Upstream]:
+    """One for each serving, for one event loop. Opens no connection."""
+    return [Upstream(url, connect_seconds=CONNECT_SECONDS, answer_seconds=ANSWER_SECONDS) for url in urls]
 
 
 @router.post(
@@ -50,14 +52,20 @@ async def predict(request: Request) -> Response:
 
 
 @router.post(
-    "/predict/image",
+    IMAGE_PATH,
     summary="Predict an image",
     response_model=Answer,
     responses=image_responses(ServingUnavailable),
     openapi_extra=IMAGE_BODY,
 )
-async def predict_image(request: Request, query: InQuery) -> Response:  # noqa: ARG001 - validated here, read by serving
+async def predict_image(request: Request, query: InQuery) -> Response:
     """The body is the image, or a form with the field `file`."""
+    request.app.state.image_queries.remember(request.scope, query)
+    return await pass_on_image(request, query)
+
+
+async def pass_on_image(request: Request, _query: ImageQuery) -> Response:
+    """With a query that is valid. Raises ServingUnavailable, ClientDisconnect."""
     return await _passed_on(request)
 
 
@@ -72,17 +80,38 @@ async def list_served_models(request: Request) -> Response:
     return await _passed_on(request, path="/models")
 
 
+class _PassedOn(Response):
+    """The answer of serving, as it arrives."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(status_code=connection.status)
+        self._connection = connection
+        self.raw_headers = [
+            (name, value) for name, value in connection.headers if name in _RECEIVED or name.startswith(_OWN)
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI application
+        """Raises ConnectionFailed: the answer has begun, and the client notices that its connection is closed."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            more = True
+            while more:
+                content, more = await self._connection.read()
+                await send({"type": "http.response.body", "body": content, "more_body": more})
+        finally:
+            self._connection.close()
+
+
 async def _passed_on(request: Request, *, path: str = "") -> Response:
     """To the next one; where it does not accept the connection, nothing was sent yet, and another one is tried."""
-    clients: Sequence[httpx.AsyncClient] = request.app.state.serving_clients
-    clients = random.sample(clients, len(clients))
-    failure: httpx.TransportError | None = None
-    for client in clients:
+    upstreams: Sequence[Upstream] = request.app.state.upstreams
+    failure: Exception | None = None
+    for upstream in random.sample(upstreams, len(upstreams)):
         try:
-            return await _answer_of(client, request, path or request.url.path)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            return await _answer_of(upstream, request, path or request.scope["path"])
+        except NotConnected as error:
             failure = error
-        except httpx.TransportError as error:
+        except ConnectionFailed as error:
             failure = error
             break
     log.warning("serving.unreachable", error=repr(failure))
@@ -90,25 +119,23 @@ async def _passed_on(request: Request, *, path: str = "") -> Response:
     raise ServingUnavailable(detail) from failure
 
 
-async def _answer_of(client: httpx.AsyncClient, request: Request, path: str) -> Response:
-    headers = {name: value for name in _SENT if (value := request.headers.get(name)) is not None}
-    headers["x-request-id"] = request.state.request_id
+async def _answer_of(upstream: Upstream, request: Request, path: str) -> Response:
+    headers = [(name, value) for name in _SENT if (value := request.headers.get(name)) is not None]
+    headers.append(("x-request-id", request.state.request_id))
     token = request.app.state.platform.settings.api_token.get_secret_value()
     if token:  # which the request has given, or its session
-        headers["authorization"] = f"Bearer {token}"
-    url = httpx.URL(path=path, query=request.scope["query_string"])
-    complete = asyncio.Event()
-    content = None if request.method == "GET" else _body(request, complete)
-    sent = client.build_request(request.method, url, headers=headers, content=content)
-    # A client that goes ends the request to serving, which then computes nothing for it.
-    answer = await while_connected(request, client.send(sent, stream=True), body_read=complete)
-    passed = {name: value for name, value in answer.headers.items() if name in _RECEIVED or name.startswith(_OWN)}
-    return StreamingResponse(
-        answer.aiter_raw(), status_code=answer.status_code, headers=passed, background=BackgroundTask(answer.aclose)
-    )
-
-
-async def _body(request: Request, complete: asyncio.Event) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        yield chunk
-    complete.set()
+        headers = [each for each in headers if each[0] != "authorization"]
+        headers.append(("authorization", f"Bearer {token}"))
+    query = request.scope["query_string"].decode("latin-1")
+    target = f"{path}?{query}" if query else path
+    reads = request.method == "GET"
+    if reads:
+        await request.body()  # none: from here on only the end of the connection can follow
+    connection = await upstream.send(request.method, target, headers, None if reads else request.stream())
+    try:
+        # A client that goes ends the request to serving, which then computes nothing for it.
+        await while_connected(request, connection.head())
+    except BaseException:
+        connection.close()
+        raise
+    return _PassedOn(connection)

@@ -14,7 +14,7 @@ from api.schemas.batch_predictions import BatchFields, NewBatch
 from api.schemas.operations import requested_operation
 from api.uploads.body import RAW_TYPES, ReceivedFile, received_file
 from api.uploads.temporary import TemporaryFile
-from core.domain.errors import ImageUrlRefused, LimitExceeded, RequestInvalid
+from core.domain.errors import LimitExceeded, RequestInvalid
 from core.domain.keys import operation_input_key
 from core.domain.limits import MIB
 from core.services.context import Platform
@@ -25,6 +25,7 @@ from core.services.operations.commands import Requested, new_operation_id
 from core.services.uploads.room import UploadRoom
 from http_common.bodies import check_json
 from http_common.problems import invalid_body
+from http_common.remote_images import urls_refused
 
 JSON_MAX_BYTES = 12 * MIB  # so many URLs of the largest length as may be
 FORM = "multipart/form-data"
@@ -78,7 +79,7 @@ def _queue_named(platform: Platform, body: NewBatch, idempotency: IdempotentRequ
     if body.urls is None:
         return queue(BatchImages(body.job_id, body.split, body.upload))
     if not platform.settings.allowed_image_hosts:
-        raise ImageUrlRefused("No images are fetched from URLs here: the operator can set DARKROOM_IMAGE_HOSTS.")
+        raise urls_refused(body.urls[0])
     _require_served(platform, body.model)
     operation_id = new_operation_id()
     sha256 = _store_urls(platform, operation_id, body.urls)

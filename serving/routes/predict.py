@@ -54,15 +54,16 @@ async def predict(request: Request, serving: CurrentServing) -> Response:
     responses=image_responses(),
     openapi_extra=IMAGE_BODY,
 )
-async def predict_image(request: Request, serving: CurrentServing, query: InQuery) -> Response:
+async def predict_image(request: Request, query: InQuery) -> Response:
     """The body is the image, or a form with the field `file`. `annotated=true` answers the image with what was
     predicted drawn into it, as JPEG; headers name the model."""
     request.app.state.image_queries.remember(request.scope, query)
-    return await answer_image(request, serving, query)
+    return await answer_image(request, query)
 
 
-async def answer_image(request: Request, serving: Serving, query: ImageQuery) -> Response:
+async def answer_image(request: Request, query: ImageQuery) -> Response:
     """To a query that is valid. Raises DarkroomError, ClientDisconnect."""
+    serving: Serving = request.app.state.serving
     if query.annotated and query.receipt:
         message = "A receipt is part of the JSON answer: ask for it without annotated."
         raise invalid_fields([{"field": "receipt", "message": message}])

@@ -3,10 +3,12 @@
 Of what a request costs outside the model that is the larger half: 0.25 of 0.45 ms of processor time.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.domain.errors import DarkroomError
@@ -15,6 +17,8 @@ from http_common.problems import failure_response
 
 MAX_QUERIES = 1000
 MAX_QUERY_BYTES = 500
+
+Endpoint = Callable[[Request, ImageQuery], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ class AcceptedQueries:
 
 
 class RepeatedQueries:
-    """Plain ASGI, before the router. `endpoint`: `answer_image` of the route."""
+    """Plain ASGI, before the router. `endpoint`: what the route calls with a valid query."""
 
-    def __init__(self, app: ASGIApp, *, path: str, endpoint: Any, queries: AcceptedQueries) -> None:
+    def __init__(self, app: ASGIApp, *, path: str, endpoint: Endpoint, queries: AcceptedQueries) -> None:
         self._app, self._path, self._endpoint, self._queries = app, path, endpoint, queries
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +51,7 @@ class RepeatedQueries:
         query, scope["route"] = known  # the route is for the metrics
         request = Request(scope, receive, send)
         try:
-            response = await self._endpoint(request, scope["app"].state.serving, query)
+            response = await self._endpoint(request, query)
         except DarkroomError as error:
             response = failure_response(error, request)
         await response(scope, receive, send)
