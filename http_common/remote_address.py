@@ -147,6 +147,14 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def is_written_inside(name: str) -> bool:
+    """Whether a host is an address inside by what is written, before it is resolved."""
+    try:
+        return name == "localhost" or not is_public(name)
+    except ValueError:
+        return False
+
+
 def is_in(address: str, networks: Sequence[Network]) -> bool:
     """Whether a network is named that holds it; loopback, a link, metadata of a cloud: one of no other addresses."""
     parsed = ipaddress.ip_address(address.partition("%")[0])

@@ -16,6 +16,7 @@ from http_common.remote_address import (
     UrlRefused,
     allowed_addresses,
     certificates,
+    is_written_inside,
     leaves_tls,
     remote_name,
     request_at,
@@ -24,7 +25,7 @@ from http_common.remote_address import (
 MAX_REDIRECTS = 3
 READ_SECONDS = 10.0  # without a byte; the whole has a limit of its own
 RESOLVERS = 8  # names that are resolved at once: slow ones keep no other thread of the process
-_SETTING, _SEND_IT = "DARKROOM_IMAGE_HOSTS", "send the image itself"
+_SEND_IT = "send the image itself"
 _TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 
 
@@ -49,18 +50,30 @@ async def fetch_image(
         detail = f"The image did not arrive within {seconds:g} s. Try again later, or {_SEND_IT}."
         raise ImageUrlRefused(detail, url=url[:500]) from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        detail = f"The image cannot be fetched: {type(error).__name__}. Check its address, or {_SEND_IT}."
+        detail = f"The image cannot be fetched: {_failure(error)}. Check its address, or {_SEND_IT}."
         raise ImageUrlRefused(detail, url=url[:500]) from error
 
 
 def urls_refused(url: str) -> ImageUrlRefused:
     """Where the operator allows no host at all."""
     try:
-        host = remote_name(url).for_operator
-    except UrlRefused:
-        host = "its host"
-    detail = f"Images are not fetched from URLs here: {_SEND_IT}, or ask the operator to add {host} to {_SETTING}."
+        remote = remote_name(url)
+    except UrlRefused as error:
+        return ImageUrlRefused(f"{error} Otherwise {_SEND_IT}.", url=url[:500])
+    detail = f"Images are not fetched from URLs here: {_SEND_IT}, or the operator can add {_settings_for(remote)}."
     return ImageUrlRefused(detail, url=url[:500])
+
+
+def _settings_for(remote: RemoteName) -> str:
+    """What allows its host."""
+    network = " and its network to DARKROOM_PRIVATE_NETWORKS" if is_written_inside(remote.name) else ""
+    return f"{remote.for_operator} to DARKROOM_IMAGE_HOSTS{network}"
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return "its certificate is not valid" if "CERTIFICATE" in str(error) else "nothing accepts the connection"
+    return type(error).__name__
 
 
 async def _follow(
@@ -75,7 +88,7 @@ async def _follow(
                 remote, addresses = await _checked(url, hosts, networks)
             except UrlRefused as error:
                 redirected = f"The URL redirects to {url[:200]}: " if count else ""
-                raise ImageUrlRefused(f"{redirected}{error} Or {_SEND_IT}.", url=url[:500]) from error
+                raise ImageUrlRefused(f"{redirected}{error} Otherwise {_SEND_IT}.", url=url[:500]) from error
             location, content = await _get(client, remote, addresses, max_bytes, received)
             if location is None:
                 return content
@@ -91,7 +104,7 @@ async def _checked(url: str, hosts: frozenset[str], networks: Sequence[Network])
     remote = remote_name(url)
     if not remote.is_allowed(hosts):
         where = remote.for_operator
-        raise UrlRefused(f"Images are not fetched from {where}: the operator can add it to {_SETTING}.")
+        raise UrlRefused(f"Images are not fetched from {where}: the operator can add {_settings_for(remote)}.")
     inside = networks if remote.is_named(hosts) else ()
     return remote, await asyncio.get_running_loop().run_in_executor(_resolvers(), allowed_addresses, remote, inside)
 

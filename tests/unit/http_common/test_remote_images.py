@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from core.domain.errors import ImageUrlRefused
 from core.settings import Settings
 from http_common.remote_address import is_in, is_public
-from http_common.remote_images import fetch_image
+from http_common.remote_images import fetch_image, urls_refused
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,24 @@ def test_other_urls_are_refused_before_a_connection(url: str, hosts: str, reason
     allowed = frozenset(filter(None, hosts.split(",")))
     with pytest.raises(ImageUrlRefused, match=reason):
         asyncio.run(fetch_image(url, hosts=allowed, max_bytes=1000, seconds=2))
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("https://example.org/a.jpg", "the operator can add example.org to DARKROOM_IMAGE_HOSTS."),
+        ("http://127.0.0.1:9000/a.jpg", "127.0.0.1:9000 to DARKROOM_IMAGE_HOSTS and its network to DARKROOM_PRIVATE_"),
+        (
+            "http://localhost/a.jpg",
+            "add localhost to DARKROOM_IMAGE_HOSTS and its network to DARKROOM_PRIVATE_NETWORKS",
+        ),
+        ("http://[fd00::1]/a.jpg", "add fd00::1 to DARKROOM_IMAGE_HOSTS and its network to DARKROOM_"),
+        ("ftp://example.org/a.jpg", "Only http:// and https:// URLs"),
+    ],
+)
+def test_who_may_not_fetch_a_url_reads_which_settings_allow_it(url: str, advice: str) -> None:
+    refused = urls_refused(url).detail
+    with pytest.raises(ImageUrlRefused) as of_other_hosts:
+        asyncio.run(fetch_image(url, hosts=frozenset({"other.example"}), max_bytes=1000, seconds=2))
+    for detail in (refused, of_other_hosts.value.detail):
+        assert advice in detail and "end the image itself" in detail

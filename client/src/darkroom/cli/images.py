@@ -39,5 +39,5 @@ def _images_of(name: str) -> list[Image]:
             raise WrongUsage(f"The folder {name} holds no images.", f"Images end with {', '.join(sorted(SUFFIXES))}.")
         return [Image(str(each), each) for each in files]
     if not path.is_file():
-        raise WrongUsage(f"There is no image {name}.", "Name files, folders or URLs.")
+        raise WrongUsage(f"There is no image {name}.", "Name files, folders, or URLs with http:// or https://.")
     return [Image(name, path)]
