@@ -114,7 +114,7 @@ def test_one_image_that_cannot_be_read_fails_alone(
             assert reason in reasons[index]
         monkeypatch.setattr(remote_address, "is_public", lambda _: True)
         body = client.post("/predict", json={"model": name, "images": sources[1:2]}).json()
-        assert "cannot be fetched: ConnectError" in body["images"][0]["error"]
+        assert "cannot be fetched: nothing accepts the connection" in body["images"][0]["error"]
         assert app.state.serving.intake.bytes == 0
 
 

@@ -278,7 +278,7 @@ def test_images_by_url_are_fetched_by_the_rules_of_predict(
     server.shutdown()
     server.server_close()
     assert [line["url"] for line in lines] == urls
-    assert [line["error"] for line in lines][:2] == [None, "The URL answers 404."]
+    assert [line["error"] for line in lines][:2] == [None, "The URL answers 404. Check it, or send the image itself."]
     assert "not fetched from other.example" in lines[2]["error"]
     assert {box["label"] for box in lines[0]["boxes"]} == {"green", "red"}
 
