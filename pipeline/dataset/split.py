@@ -310,13 +310,12 @@ def _check(
     options: SplitOptions,
     groups: Mapping[str, str],
 ) -> list[Finding]:
-    present = {split: set[int]() for split in SPLITS}
+    present = {split: Counter[int]() for split in SPLITS}
     counts = Counter(splits.values())
     for image in images:
         present[splits[image.path]].update(image.class_ids)
-    findings = list(_not_in_train(present["train"], classes))
-    if images[0].label is not None:
-        findings += _missing_classes(present, counts, classes)
+    findings = list(_not_in_train(present["train"].keys(), classes))
+    findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
         together = _count_groups(images, groups)
         kept = f": near-duplicates are kept together, and {len(images)} images form {counted(together, 'group')}"
@@ -344,11 +343,19 @@ def _not_in_train(present: Set[int], classes: list[str]) -> Iterator[Finding]:
 
 
 def _missing_classes(
-    present: Mapping[str, set[int]], counts: Mapping[str, int], classes: list[str]
+    present: Mapping[str, Mapping[int, int]], counts: Mapping[str, int], classes: list[str]
 ) -> Iterator[Finding]:
-    """A class without an image in val or test is not measured there. A split with no images has its own finding."""
+    """`present`: split -> class -> number of images with it. A class without an image in val or test is not measured
+    there. A split without images, and a val without labels, have findings of their own.
+    """
     for split in HELD_OUT_SPLITS:
+        if not present[split]:
+            if split == "test" and counts[split]:
+                detail = "No image of the test split has a box, so no class is measured there."
+                yield Finding.of("class-not-in-split", "", detail)
+            continue
         for class_id, name in enumerate(classes):
-            if counts[split] and class_id in present["train"] and class_id not in present[split]:
-                detail = f"{name!r} has no image in {split}, so it is not measured there."
+            trained = present["train"].get(class_id)
+            if trained and class_id not in present[split]:
+                detail = f"{name!r} has no image in {split}, and {trained} in train, so it is not measured in {split}."
                 yield Finding.of("class-not-in-split", "", detail)

@@ -132,6 +132,35 @@ def test_a_class_missing_from_train_is_compared_without_upper_and_lower_case() -
     assert "'cat' has no image in train" in detail and "'Cat' has" in detail and "upper and lower case" in detail
 
 
+def test_a_class_of_boxes_that_a_held_out_split_lacks_is_a_warning_with_its_images_in_train() -> None:
+    rows = [((0, 1, 1), "train"), ((0, 1), "train"), ((2,), "train"), ((0, 2), "val"), ((), "val"), ((1,), "test")]
+    images = [_image(f"{n}", f"{n}", classes, given) for n, (classes, given) in enumerate(rows)]
+    _, findings = assign_splits(images, CLASSES, PrepareOptions())
+    assert {(each.code, each.severity) for each in findings} == {("class-not-in-split", "warning")}
+    assert [each.detail for each in findings] == [
+        "'b' has no image in val, and 2 in train, so it is not measured in val.",
+        "'a' has no image in test, and 2 in train, so it is not measured in test.",
+        "'c' has no image in test, and 1 in train, so it is not measured in test.",
+    ]
+
+
+@pytest.mark.parametrize(("split", "code"), [("val", "split-val-unlabelled"), ("test", "class-not-in-split")])
+def test_a_held_out_split_without_any_box_has_one_finding_for_all_classes(split: str, code: str) -> None:
+    other = "test" if split == "val" else "val"
+    rows = [((0, 1, 2), "train"), ((0, 1, 2), other), ((), split)]
+    images = [_image(f"{n}", f"{n}", classes, given) for n, (classes, given) in enumerate(rows)]
+    _, findings = assign_splits(images, CLASSES, PrepareOptions())
+    assert [each.code for each in findings] == [code]
+
+
+@pytest.mark.parametrize("count", range(3, 13))
+def test_val_gets_a_box_of_each_class_that_enough_images_have_alone(count: int) -> None:
+    images = [_image(f"{c}-{n}", f"{c}-{n}", (c,)) for c in range(3) for n in range(count)]
+    splits, findings = assign_splits(images, CLASSES, PrepareOptions())
+    assert {path[0] for path, split in splits.items() if split == "val"} == {"0", "1", "2"}
+    assert not [each for each in findings if "in val" in each.detail]
+
+
 def _stratify_by_search(groups: list[Any], shares: dict[str, float]) -> dict[str, str]:
     """As all splits so far were made: the rarest class is searched for among all classes each time."""
     members: dict[int, list[Any]] = defaultdict(list)
