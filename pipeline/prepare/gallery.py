@@ -2,6 +2,8 @@
 
 import hashlib
 import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +15,40 @@ from pipeline.decode.pool import Crash, DecodePool
 from pipeline.layouts.tarball import open_tar
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail, thumbnail_key
-from pipeline.process.progress import StageReporter
 
 THUMBNAILS = 64
 SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; with more, they cannot be distinguished
+Tick = Callable[[int, int], None]
 
 
-def draw_samples(
-    dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter, known: Path | None = None
-) -> int:
-    """Write `samples.tar` (00-KEY.jpg, 01-KEY.jpg, ...) below `out`; returns how many there are.
+@contextmanager
+def drawing_samples(
+    dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, known: Path | None = None
+) -> Iterator[Callable[[Tick], int]]:
+    """Draw `samples.tar` (00-KEY.jpg, 01-KEY.jpg, ...) below `out` while the body runs.
 
-    `known`: the samples of another dataset, of which those that would be drawn the same are taken.
+    What it yields waits for them, calling a tick that may raise to stop, and returns how many there are. `known`: the
+    samples of another dataset, of which those that would be drawn the same are taken.
     """
+    wanted = _thumbnails(dataset, seed)
+    found = _read_samples(known) if known else {}
+    new = {key: thumbnail for key, thumbnail in wanted if key not in found}
     # In decoding processes: inspection decoded these images at a smaller size, thumbnails decode them larger.
-    with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
-        wanted = _thumbnails(dataset, seed)
-        found = _read_samples(known) if known else {}
-        new = {key: thumbnail for key, thumbnail in wanted if key not in found}
-        samples.submit(new.values())
-        answers = zip(new, samples.answers(steps.tick), strict=True)
-        found |= {key: content for key, content in answers if not isinstance(content, Crash)}
-    keys = [key for key, _ in wanted if key in found]
-    with open_tar(out / SAMPLES_FILE) as tar:
-        for number, key in enumerate(keys):
-            tar.add(f"{number:02d}-{key}.jpg", found[key])
+    with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as pool:
+        pool.submit(new.values())
+        yield lambda tick: _write_samples(
+            out / SAMPLES_FILE, wanted, found | dict(zip(new, pool.answers(tick), strict=True))
+        )
+
+
+def _write_samples(target: Path, wanted: list[tuple[str, Thumbnail]], drawn: Mapping[str, bytes | Crash]) -> int:
+    contents = [(key, content) for key, _ in wanted if not isinstance(content := drawn[key], Crash)]
+    with open_tar(target) as tar:
+        for number, (key, content) in enumerate(contents):
+            tar.add(f"{number:02d}-{key}.jpg", content)
         tar.end()
-    return len(keys)
+    return len(contents)
 
 
 def _read_samples(file: Path) -> dict[str, bytes]:

@@ -39,7 +39,7 @@ from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.dataset_plots import drawing_plots
 from pipeline.prepare.fingerprint import write_manifest
-from pipeline.prepare.gallery import draw_samples
+from pipeline.prepare.gallery import drawing_samples
 from pipeline.prepare.metadata import write_metadata
 from pipeline.prepare.result import most_severe_first, prepared, rejection
 from pipeline.process.progress import StageReporter
@@ -254,13 +254,18 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
 
 
 def _write(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> Prepared:
+    def check(*_: int) -> None:
+        steps.raise_if_cancelled()
+
     steps.stage("drawing")
-    with drawing_plots(dataset, spec.out, processes=spec.processes) as plots:
-        samples = draw_samples(
-            dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps, known=spec.samples
-        )
+    with (
+        drawing_plots(dataset, spec.out, processes=spec.processes) as plots,
+        drawing_samples(
+            dataset, spec.out, seed=spec.options.seed, processes=spec.processes, known=spec.samples
+        ) as samples,
+    ):
         tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
-        gallery = Gallery(plots=plots(lambda *_: steps.raise_if_cancelled()), samples=samples)
+        gallery = Gallery(plots=plots(check), samples=samples(check))
     steps.end()
     metadata = write_metadata(dataset, spec, started=started, seconds=steps.seconds)
     return prepared(dataset, spec.out, tar=tar, gallery=gallery, metadata=metadata)
