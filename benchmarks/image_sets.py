@@ -12,6 +12,7 @@ from PIL import Image
 CLASSES = ("bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dog")
 PHOTO = (500, 375)  # pixels, as most of VOC 2007 has them
 LARGE_PHOTO = (1280, 960)  # as phones send them
+SMALL_PHOTO = (160, 120)  # as many as one likes
 TINY = (24, 24)  # the smallest that is accepted with room to spare
 _SPARE = 260  # pixels that a texture is larger than what is cut from it
 _TEXTURES = 8
@@ -21,7 +22,7 @@ _Grey = npt.NDArray[np.float32]
 
 def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) -> None:
     """Deflated, as a person's ZIP is; the same arguments give the same images."""
-    draw = _tiny if size == TINY else _photo(seed)
+    draw = _tiny if size == TINY else _photo(seed, SMALL_PHOTO if size == SMALL_PHOTO else PHOTO)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(images):
             rng = np.random.default_rng([seed, number])
@@ -35,14 +36,14 @@ def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) 
             archive.writestr(f"made/Annotations/{stem}.xml", _voc(rng, stem, *size))
 
 
-def _photo(seed: int) -> Callable[[np.random.Generator], npt.NDArray[np.uint8]]:
+def _photo(seed: int, size: tuple[int, int]) -> Callable[[np.random.Generator], npt.NDArray[np.uint8]]:
     """Two pieces of textures with the spectrum of photographs (1/f) over a gradient of colour, and some grain."""
     textures = [_texture(np.random.default_rng([seed, 1, number])) for number in range(_TEXTURES)]
-    width, height = PHOTO
+    width, height = size
 
     def draw(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         share = rng.uniform(0.25, 0.75)
-        grey = share * _cut(rng, textures) + (1 - share) * _cut(rng, textures)
+        grey = share * _cut(rng, textures, size) + (1 - share) * _cut(rng, textures, size)
         across = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
         down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         channels = [
@@ -66,10 +67,10 @@ def _texture(rng: np.random.Generator) -> _Grey:
     return texture
 
 
-def _cut(rng: np.random.Generator, textures: list[_Grey]) -> _Grey:
+def _cut(rng: np.random.Generator, textures: list[_Grey], size: tuple[int, int]) -> _Grey:
     source = textures[int(rng.integers(len(textures)))]
     x, y = (int(at) for at in rng.integers(0, _SPARE, 2))
-    piece = source[y : y + PHOTO[1], x : x + PHOTO[0]]
+    piece = source[y : y + size[1], x : x + size[0]]
     return piece[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
 
 
