@@ -215,3 +215,19 @@ def test_without_data_and_with_broken_data_a_click_makes_a_dataset(visits: Visit
         expect(page.get_by_role("link", name="Train", exact=True)).to_be_visible()
         expect(page.get_by_text("It is ready to train on.")).to_be_visible()
         page.close()  # before the service: its stream would complain
+
+
+def test_an_answer_that_is_lost_after_a_draft_was_saved_leads_nowhere(visits: Visits, tmp_path: Path) -> None:
+    visits.expect_fault("ERR_FAILED")
+    with service(tmp_path) as made:
+        job = prepared_job(made.platform, voc_zip(tmp_path / "balls.zip"), project="balls")
+        page = visits.open(f"{made.url}/ui/datasets/{job.id}/images")
+        page.get_by_role("list", name="Images").get_by_role("link").first.click()
+        page.get_by_role("button", name="Edit", exact=True).click()
+        page.evaluate("() => (window.stays = true)")
+        page.route("**/images?image=*", lambda route: route.abort())  # as the browser does once somebody leaves
+        page.get_by_role("button", name="Take the image out").click()
+        expect(page.get_by_text("The service did not answer. Try again.")).to_be_visible()
+        assert page.evaluate("() => window.stays")
+        page.goto(f"{made.url}/ui/datasets/{job.id}/corrections")
+        expect(page.get_by_role("button", name="Apply as the next revision")).to_be_visible()
