@@ -22,6 +22,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS_AT_ONCE = 2000
 JOBS_A_SET = 20
 JOBS_A_PROJECT = 5
+_WIDE = 10_000_000  # the first number of the rows of `fill_wide`
 STATES = ("ready",) * 16 + ("rejected", "failed", "received", "deleted")
 CLASSES = ["anchor", "buoy", "crane", "dock", "ferry"]
 FINDINGS = {"box-tiny": {"severity": "note", "count": 12}, "image-duplicate": {"severity": "warning", "count": 3}}
@@ -83,6 +84,39 @@ def fill(db: Database, *, jobs: int = 100_000, runs: int = 20_000, versions: int
         versions=[row["id"] for row in version_rows],
         projects={row["slug"]: row["id"] for row in project_rows if not row["implicit"]},
     )
+
+
+def fill_wide(db: Database, slug: str, *, datasets: int = 40, versions: int = 2000, classes: int = 1000) -> str:
+    """One project with so many datasets and versions of so many classes; the id of its newest dataset.
+
+    The versions are of the newest dataset. Each dataset has a class that no other one has.
+    """
+    numbers = range(_WIDE, _WIDE + datasets)
+    job_rows = [_job(number, "ready") for number in numbers]
+    project_id = job_rows[0]["project_id"]
+    for revision, row in enumerate(job_rows, 1):
+        names = [f"class {number:04d}" for number in range(classes - 1)]
+        row |= {"project_id": project_id, "revision": revision, "classes": [*names, f"class of d{revision}"]}
+    newest = job_rows[-1]
+    metrics = METRICS | {"test": SCORES | {"per_class": dict.fromkeys(newest["classes"], SCORES)}}
+    run_rows = [_run(_WIDE + number, newest["id"]) | {"project_id": project_id} for number in range(versions)]
+    counted = Counter[str]()
+    version_rows = (
+        _version(_WIDE + number, run, counted) | {"metrics": metrics} for number, run in enumerate(run_rows)
+    )
+    newest["last_version"] = versions
+    (project,) = _projects([job_rows[0]], {project_id: versions})
+    project |= {"slug": slug, "title": slug, "implicit": False, "last_revision": datasets}
+    for run in run_rows:
+        run["state"] = "succeeded"
+    _insert(db, DatasetRow, (_dataset(number) for number in numbers if number % JOBS_A_SET == 0))
+    _insert(db, ProjectRow, iter([project]))
+    _insert(db, ProjectSlugRow, iter([{"slug": slug, "project_id": project_id}]))
+    _insert(db, JobRow, iter(job_rows))
+    made = list(version_rows)  # which numbers the runs
+    _insert(db, RunRow, iter(run_rows))
+    _insert(db, VersionRow, iter(made))
+    return str(newest["id"])
 
 
 def _insert(db: Database, table: type[Base], rows: Iterator[dict[str, Any]]) -> None:

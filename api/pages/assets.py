@@ -15,6 +15,8 @@ router = APIRouter(prefix="/ui/assets", include_in_schema=False)
 
 STATIC = Path(__file__).resolve().parent / "static"
 VENDORED = ("htmx.js", "uplot.js", "uplot.css")
+# Each page needs these styles before it is painted: one request brings all of them, in this order.
+SITE, SITE_PARTS = "css/site.css", ("css/tokens.css", "css/base.css", "css/components.css")
 _HASH_DIGITS = 16
 _YEAR = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -30,9 +32,10 @@ class Assets:
 
     @cached_property
     def files(self) -> dict[str, bytes]:
-        """Contents by name, such as `js/lib/api.js`. Hidden files are none."""
+        """Contents by name, such as `js/lib/api.js`, and SITE. Hidden files are none."""
         paths = sorted(path for path in self._folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in paths}
+        found = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in paths}
+        return found | {SITE: b"".join(found[part] for part in SITE_PARTS if part in found)}
 
     @cached_property
     def digest(self) -> str:

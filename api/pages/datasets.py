@@ -21,7 +21,6 @@ from api.pages.store_away import noting_the_store
 from api.pages.upload_form import extension_form
 from api.pages.work_items import MADE_FIRST, STEPS, is_freezing, job_item, work_items
 from api.schemas.dataset_exports import dataset_export_of, download_link
-from api.schemas.jobs import job_with_all
 from core.db.tables import DatasetRow, JobRow
 from core.domain import errors
 from core.domain.main_metrics import main_metrics
@@ -31,7 +30,9 @@ from core.services.jobs import commands as jobs
 from core.services.jobs.dataset_exports import list_dataset_exports
 from core.services.jobs.relatives import relatives_of
 from core.services.models.test_sets import FrozenSet, get_test_set
-from core.services.views import job_overview, prepared_set_of
+from core.services.models.versions import list_versions, version_briefs
+from core.services.runs.commands import list_runs
+from core.services.views import prepared_set_of, sharing_jobs
 from core.services.work.active import active_work
 from core.storage import ObjectMissing
 from pipeline.index.read import Selection, read_numbered, read_page
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/ui/datasets", include_in_schema=False)
 
 SAMPLES = 12
+LISTED = 6  # versions or runs, of each the newest
 EXPORTS_LISTED = 20
 FINDINGS_PAGE = 30
 _WORK_LISTED = 20
@@ -56,8 +58,7 @@ Severity = Literal["error", "warning", "note"]
 def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLResponse:
     """While it is prepared: its steps, live. Raises JobNotFound, Gone."""
     position = position_in(request, platform.db, [job_id])
-    whole = job_overview(platform.db, job_id)
-    row = whole.job
+    row = jobs.get_job(platform.db, job_id)
     active = active_work(platform.db, limit=_WORK_LISTED, job_id=job_id)
     values: dict[str, Any] = {
         **dataset_frame(platform, row),
@@ -78,7 +79,7 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
             upload=corrected_form(platform, row, values["project"]),
         )
     _, dataset = prepared_set_of(platform.db, job_id)
-    details = job_with_all(whole)
+    newest = list_versions(platform.db, cursor=None, limit=LISTED, ref=job_id, whole=False).items
     return render(
         request,
         "datasets/overview.html",
@@ -90,9 +91,9 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
         exports=_exports(platform, row),
         frozen=_frozen(platform, row),
         freezing=is_freezing(active),
-        versions=[(version, *main_metrics(version.metrics)) for version in reversed(details.versions)],
-        runs=list(reversed(details.runs)),
-        shared_with=details.shared_with,
+        versions=[(each, *main_metrics(each.metrics)) for each in version_briefs(platform.db, newest)],
+        runs=list_runs(platform.db, cursor=None, limit=LISTED, job_id=job_id).items,
+        shared_with=sharing_jobs(platform.db, row),
         upload=extension_form(project=row.project, dataset=values["name"], job_id=row.id),
     )
 

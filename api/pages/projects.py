@@ -80,8 +80,8 @@ def project_page(
     position = position_in(request, db, [HOME])
     row = projects.get_project(db, project)
     page = jobs.list_jobs(db, cursor=cursor, limit=DATASETS_PAGE, project=row.id)
-    listed = versions.list_versions(db, cursor=None, limit=VERSIONS_LISTED, ref=row.id)
-    matrix = _matrix(db, row.id) if listed.items else None
+    newest = versions.list_versions(db, cursor=None, limit=VERSIONS_LISTED, ref=row.id, whole=False).items
+    matrix = _matrix(db, row.id) if newest else None
     active = active_work(db, limit=WORK_LISTED, project_id=row.id)
     lineage = lineage_of(lineage_rows(db, row.id, limit=LINEAGE_ROWS), all_runs=False, limit=LINEAGE_ROWS, first=None)
     return render(
@@ -93,12 +93,13 @@ def project_page(
         revisions=revisions_of(page.items),
         newest_ready=next((job for job in page.items if job.state == JobState.READY), None),
         next_cursor=page.next_cursor,
-        versions=[(version, *main_metrics(version.metrics)) for version in listed.items],
+        versions=[(each, *main_metrics(each.metrics)) for each in versions.version_briefs(db, newest)],
         aliases=versions.aliases_of(db, row.id),
         runs=runs.list_runs(db, cursor=None, limit=RUNS_LISTED, project=row.id).items,
         moving=work_items(db, active),
         freezing=is_freezing(active),
         matrix=matrix,
+        matrix_best=_best(matrix) if matrix else [],
         frozen=_frozen(db, row.id),
         generations=list_test_sets(db, row.id, cursor=None, limit=GENERATIONS_LISTED).items,
         lineage=drawn_lineage(lineage) if lineage.nodes else "",
@@ -129,15 +130,15 @@ def _revision(job: JobRow, made_of: JobRow | None, older: JobRow | None) -> Revi
     before = made_of if made_of is not None and made_of.state == JobState.READY else older
     if before is None or job.state != JobState.READY:
         return Revision(job, made_of, None, 0, (), ())
-    own, earlier = job.classes or [], before.classes or []
-    return Revision(
-        job,
-        made_of,
-        before,
-        (job.images or 0) - (before.images or 0),
-        [name for name in own if name not in earlier],
-        [name for name in earlier if name not in own],
-    )
+    images_more = (job.images or 0) - (before.images or 0)
+    classes_new, classes_gone = _missing(job, in_=before), _missing(before, in_=job)
+    return Revision(job, made_of, before, images_more, classes_new, classes_gone)
+
+
+def _missing(job: JobRow, *, in_: JobRow) -> list[str]:
+    """The classes of `job` that the other one lacks."""
+    known = frozenset(in_.classes or ())
+    return [name for name in job.classes or () if name not in known]
 
 
 def drawn_lineage(lineage: Lineage) -> Markup:
@@ -161,6 +162,15 @@ def _without_heading(frame: re.Match[str]) -> str:
 def _matrix(db: Database, project_id: str) -> EvaluationMatrix:
     found = evaluation_matrix(db, project_id, split=DEFAULT_SPLIT, limit=MATRIX_VERSIONS)
     return matrix_of(found, cursor=None, limit=MATRIX_VERSIONS)
+
+
+def _best(matrix: EvaluationMatrix) -> list[float | None]:
+    """The highest value of each dataset; None where there are not two to compare."""
+    columns = [
+        [row.cells[place].value for row in matrix.rows if row.cells[place].value is not None]
+        for place in range(len(matrix.datasets))
+    ]
+    return [max(values) if len(values) > 1 else None for values in columns]
 
 
 def _frozen(db: Database, project_id: str) -> FrozenSet | None:

@@ -23,7 +23,7 @@ from core.domain.states import JobState, RunState
 from core.queue import ROLES, TRAIN
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
-from core.services.models.versions import list_versions
+from core.services.models.versions import list_versions, version_briefs
 from core.services.runs.commands import get_living_run, list_runs
 from core.services.work.active import active_work
 from core.services.work.locks import list_workers
@@ -143,8 +143,8 @@ def _page(
     db, folder, hub = platform.db, platform.settings.weights, platform.settings.hub
     chosen: dict[str, Any] = {}
     if is_ready and trainer:
-        versions = list_versions(db, ref=job.project_id, cursor=None, limit=VERSIONS).items
-        starts = starts_of(trainer, versions, folder=folder, hub=hub)
+        newest = list_versions(db, ref=job.project_id, cursor=None, limit=VERSIONS, whole=False).items
+        starts = starts_of(trainer, version_briefs(db, newest), folder=folder, hub=hub)
         model = str(values.get("model") or default_model(trainer))
         chosen = {
             "groups": form_of(trainer, values, errors or {}),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from core.db.tables import VersionRow
 from core.domain.main_metrics import main_metrics
 from core.domain.model_names import version_name
+from core.services.models.versions import VersionBrief
 from pipeline.params.catalogue import entry_of, params_of
 from pipeline.params.vit import SCRATCH_NAMES
 from pipeline.params.yolo import weights_names
@@ -32,9 +32,9 @@ class Start:
     meaning: str
 
 
-def starts_of(trainer: str, versions: Iterable[VersionRow], *, folder: Path, hub: bool) -> list[Start]:
+def starts_of(trainer: str, versions: Iterable[VersionBrief], *, folder: Path, hub: bool) -> list[Start]:
     """Versions of the trainer, newest first; then what is in the weights folder; then what is not there."""
-    own = [_of_version(row) for row in versions if row.trainer == trainer]
+    own = [_of_version(each) for each in versions if each.row.trainer == trainer]
     names = dict.fromkeys((*_files(folder, entry_of(trainer).weights), *_OFFERED.get(trainer, ())))
     known = [start_of(trainer, name, folder=folder, hub=hub) for name in names]
     known.sort(key=lambda each: ("here", "hub", "scratch", "missing").index(each.standing))
@@ -73,8 +73,8 @@ def default_model(trainer: str) -> str:
     return str(params_of(trainer).model_fields["model"].default)
 
 
-def _of_version(row: VersionRow) -> Start:
-    split, figures = main_metrics(row.metrics)
+def _of_version(version: VersionBrief) -> Start:
+    row, (split, figures) = version.row, main_metrics(version.metrics)
     measured = ", ".join(f"{key} {value:.3f}" for key, value in list(figures.items())[:1])
     about = f"{measured} on {split}" if measured else "not evaluated"
     return Start(

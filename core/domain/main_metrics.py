@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MAIN = ("mAP50", "mAP50-95", "accuracy", "f1")  # of a detector and of a classifier
-_SPLITS = ("test", "val")  # nothing was chosen by the test split; small datasets have none
+SPLITS = ("test", "val")  # nothing was chosen by the test split; small datasets have none
 
 
 def main_metrics(metrics: Mapping[str, Any]) -> tuple[str | None, dict[str, float]]:
@@ -12,7 +12,7 @@ def main_metrics(metrics: Mapping[str, Any]) -> tuple[str | None, dict[str, floa
 
     The split is None, and nothing is given, for a model that was never evaluated.
     """
-    for split in _SPLITS:
+    for split in SPLITS:
         measured = metrics.get(split) or {}
         found = {name: float(measured[name]) for name in MAIN if isinstance(measured.get(name), int | float)}
         if found:

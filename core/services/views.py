@@ -80,15 +80,15 @@ _SHARING = (
     )
     .order_by(JobRow.id)
     .limit(_SHARING_LISTED)
-    .subquery()
 )
+_SHARED = _SHARING.subquery()
 _BRIEF = (RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
 _RUNS_AND_SHARING = union_all(
     select(*_BRIEF)
     .select_from(RunRow)
     .outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
     .where(RunRow.job_id == bindparam("job_id")),
-    select(_SHARING.c.id, *(cast(null(), column.type) for column in _BRIEF[1:])),
+    select(_SHARED.c.id, *(cast(null(), column.type) for column in _BRIEF[1:])),
 )
 _PARTS_OF_VERSIONS = (
     select(
@@ -114,6 +114,13 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
         found = session.execute(_RUNS_AND_SHARING, {"job_id": job_id, "fingerprint": job.fingerprint})
         rows = sorted((RunBrief(*row) for row in found), key=attrgetter("id"))
     return JobOverview(job, [row for row in rows if row.state], [row.id for row in rows if not row.state])
+
+
+def sharing_jobs(db: Database, job: JobRow) -> list[str]:
+    """Ids of other ready jobs with the same prepared set, at most 20."""
+    with db.reading() as session:
+        wanted = {"job_id": job.id, "fingerprint": job.fingerprint}
+        return list(session.execute(_SHARING, wanted).scalars())
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:

@@ -272,9 +272,7 @@ def _conditions(index: sqlite3.Connection, selection: Selection) -> tuple[str, l
         parts.append("number IN (SELECT number FROM classes WHERE class = ?)")
         values.append(selection.class_id)
     if selection.paths is not None:
-        _keep_paths(index, selection.paths)
-        index.execute("CREATE TEMPORARY TABLE chosen (number INTEGER PRIMARY KEY)")
-        index.execute("INSERT INTO chosen SELECT number FROM details JOIN wanted USING (path)")
+        _keep_numbers(index, selection.paths)
         parts.append("number IN (SELECT number FROM chosen)")
     return " AND ".join(parts), values
 
@@ -284,6 +282,14 @@ def _keep_paths(index: sqlite3.Connection, paths: Collection[str]) -> None:
     index.execute("PRAGMA temp_store = memory")
     index.execute("CREATE TEMPORARY TABLE wanted (path TEXT PRIMARY KEY) WITHOUT ROWID")
     index.execute("INSERT OR IGNORE INTO wanted SELECT value FROM json_each(?)", (json.dumps(sorted(paths)),))
+
+
+def _keep_numbers(index: sqlite3.Connection, paths: Collection[str]) -> None:
+    """Those of the images with these paths, in a table of this connection. CROSS JOIN: each path is looked up."""
+    index.execute("PRAGMA temp_store = memory")
+    index.execute("CREATE TEMPORARY TABLE chosen (number INTEGER PRIMARY KEY)")
+    found = "SELECT number FROM json_each(?) AS named CROSS JOIN details ON details.path = named.value"
+    index.execute(f"INSERT OR IGNORE INTO chosen {found}", (json.dumps(sorted(paths)),))
 
 
 def _details(index: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:

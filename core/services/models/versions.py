@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, defer
 
 from core import clock
@@ -28,6 +28,7 @@ from core.services.models.refs import Line, line_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import touch_project
+from core.services.projects.main_figures import MAIN_FIGURES, metrics_of
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,19 @@ class AliasHistory(NamedTuple):
     is_elsewhere: bool
 
 
+class VersionBrief(NamedTuple):
+    """A version as a line of a list. `model`: the param. `metrics`: the main ones alone."""
+
+    row: VersionRow
+    model: str | None
+    metrics: dict[str, dict[str, float]]
+
+
+_BRIEFS = select(VersionRow.id, VersionRow.params["model"].as_string(), *MAIN_FIGURES).where(
+    VersionRow.id.in_(bindparam("ids", expanding=True))
+)
+
+
 def list_versions(
     db: Database, *, cursor: str | None, limit: int, ref: str | None = None, whole: bool = True
 ) -> Page[VersionRow]:
@@ -59,6 +73,14 @@ def list_versions(
         if ref:
             statement = statement.where(line_in(session, ref).has_version)
         return page_of(session, statement, VersionRow.id, cursor=cursor, limit=limit, newest_first=True)
+
+
+def version_briefs(db: Database, versions: Sequence[VersionRow]) -> list[VersionBrief]:
+    """In the order of `versions`, which need not be whole."""
+    with db.reading() as session:
+        rows = session.execute(_BRIEFS, {"ids": [row.id for row in versions]})
+        found = {row_id: (model, metrics_of(figures)) for row_id, model, *figures in rows}
+    return [VersionBrief(row, *found[row.id]) for row in versions]
 
 
 def find_version(db: Database, ref: str, *, version: str | None = None, alias: str | None = None) -> VersionRow:

@@ -18,6 +18,7 @@ from core.db import Database
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import CursorInvalid
 from core.services.projects.lookup import project_in
+from core.services.projects.main_figures import MAIN_FIGURES, metrics_of
 
 MAX_ALIASES = 100  # of a project, on its first page; a page of older rows lists those of its versions
 _PLACE = re.compile(r"(?:job|run|version)_([0-9a-hjkmnp-tv-z]{26})")
@@ -53,6 +54,8 @@ class Training(NamedTuple):
 
 
 class Version(NamedTuple):
+    """`metrics`: the main ones alone."""
+
     id: str
     project_id: str
     slug: str
@@ -62,9 +65,9 @@ class Version(NamedTuple):
     job_id: str | None
     run_id: str | None
     operation_id: str | None
-    metrics: dict[str, Any]
     created_at: datetime
     deleted_at: datetime | None
+    metrics: dict[str, dict[str, float]]
 
 
 class Alias(NamedTuple):
@@ -124,9 +127,9 @@ _VERSION = select(
     VersionRow.job_id,
     VersionRow.run_id,
     VersionRow.operation_id,
-    VersionRow.metrics,
     VersionRow.created_at,
     VersionRow.deleted_at,
+    *MAIN_FIGURES,
 ).join(ProjectRow, ProjectRow.id == VersionRow.project_id)
 _ALIAS = (
     select(AliasRow.alias, VersionRow.id, AliasRow.updated_at)
@@ -154,7 +157,7 @@ def lineage_rows(db: Database, ref: str, *, limit: int, first: str | None = None
         jobs_meant += [job_id for each in datasets for job_id in (each.parent_id, each.repair_of)]
         versions_meant = [each.parent_id for each in trainings] + [each.parent_id for each in versions]
         versions_meant += [each.version_id for each in aliases]
-        parents = _by_id(session, _VERSION, VersionRow.id, Version, _missing(versions, versions_meant))
+        parents = _by_id(session, _VERSION, VersionRow.id, _version, _missing(versions, versions_meant))
         runs_meant = _missing(trainings, (each.run_id for each in versions))
         runs = _by_id(session, _TRAINING, RunRow.id, Training, runs_meant)
         jobs = _by_id(session, _DATASET, JobRow.id, Dataset, _missing(datasets, jobs_meant))
@@ -184,7 +187,7 @@ def _newest(session: Session, project_id: str, place: str | None, count: int) ->
     kinds: tuple[tuple[Any, Any, Any, str, Callable[..., Any]], ...] = (
         (_DATASET, JobRow.id, JobRow.project_id, "job", Dataset),
         (_TRAINING, RunRow.id, RunRow.project_id, "run", Training),
-        (_VERSION, VersionRow.id, VersionRow.project_id, "version", Version),
+        (_VERSION, VersionRow.id, VersionRow.project_id, "version", _version),
     )
     found: list[Dataset | Training | Version] = []
     for statement, key, owner, prefix, part in kinds:
@@ -193,6 +196,11 @@ def _newest(session: Session, project_id: str, place: str | None, count: int) ->
             of_page = of_page.where(key <= f"{prefix}_{place}")
         found += [part(*row) for row in session.execute(of_page)]
     return sorted(found, key=_age, reverse=True)[:count]
+
+
+def _version(*row: Any) -> Version:
+    plain, figures = row[: -len(MAIN_FIGURES)], row[-len(MAIN_FIGURES) :]
+    return Version(*plain, metrics_of(figures))
 
 
 def _age(row: Dataset | Training | Version) -> tuple[str, str]:

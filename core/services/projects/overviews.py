@@ -11,11 +11,12 @@ from core.db import Database
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.ids import time_of
 from core.domain.model_names import PRODUCTION
+from core.services.projects.main_figures import MAIN_FIGURES, metrics_of
 
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """The version that the alias `production` points at."""
+    """The version that the alias `production` points at. `metrics`: the main ones alone."""
 
     number: int
     trainer: str
@@ -43,7 +44,7 @@ def _counted(table: type[JobRow] | type[RunRow] | type[VersionRow]) -> Select[st
 
 _COUNTS = union_all(_counted(JobRow), _counted(RunRow), _counted(VersionRow))
 _PRODUCTION = (
-    select(VersionRow.project_id, VersionRow.number, VersionRow.trainer, VersionRow.metrics)
+    select(VersionRow.project_id, VersionRow.number, VersionRow.trainer, *MAIN_FIGURES)
     .join(AliasRow, and_(AliasRow.project_id == VersionRow.project_id, AliasRow.number == VersionRow.number))
     .where(AliasRow.project_id.in_(bindparam("project_ids", expanding=True)), AliasRow.alias == PRODUCTION)
 )
@@ -57,7 +58,10 @@ def project_overviews(db: Database, projects: Sequence[ProjectRow]) -> list[Proj
             (table, project_id): (count, newest)
             for table, project_id, count, newest in session.execute(_COUNTS, wanted)
         }
-        production = {row.project_id: Production(*row[1:]) for row in session.execute(_PRODUCTION, wanted)}
+        production = {
+            project_id: Production(number, trainer, metrics_of(figures))
+            for project_id, number, trainer, *figures in session.execute(_PRODUCTION, wanted)
+        }
     return [_overview(row, counts, production.get(row.id)) for row in projects]
 
 

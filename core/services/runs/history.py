@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.tables import EventRow
@@ -13,7 +14,7 @@ from core.db.tables import EventRow
 MOST_EPOCHS = 1000  # more are thinned out evenly: a chart is not wider than that
 MOST_SAMPLES = 240
 MOST_STEPS = 200
-_READ = ("state", "progress", "system")
+_STEPS, _SAMPLE = ("state", "progress"), "system"
 _AT_ONCE = 500  # rows
 
 
@@ -42,18 +43,13 @@ class RunHistory:
 
 def read_history(db: Database, run_id: str) -> RunHistory:
     """An epoch that a later attempt repeated has the later figures. Empty for a run that is not there."""
-    wanted = (
-        select(EventRow.type, EventRow.at, EventRow.data)
-        .where(EventRow.subject_id == run_id, EventRow.type.in_(_READ))
-        .order_by(EventRow.seq)
-        .execution_options(yield_per=_AT_ONCE)
-    )
+    mine = EventRow.subject_id == run_id
+    reported = select(EventRow.type, EventRow.at, EventRow.data).where(mine, EventRow.type.in_(_STEPS))
     epochs: dict[int, Mapping[str, float | None]] = {}
-    samples: list[tuple[float, Mapping[str, float]]] = []
     steps: list[Step] = []
     attempt = 0
     with db.reading() as session:
-        for kind, at, data in session.execute(wanted):
+        for kind, at, data in session.execute(reported.order_by(EventRow.seq).execution_options(yield_per=_AT_ONCE)):
             attempt = data.get("attempt", attempt)
             if kind == "state":
                 steps.append(Step(at, str(data.get("state", "")), attempt, is_state=True))
@@ -62,10 +58,18 @@ def read_history(db: Database, run_id: str) -> RunHistory:
             progress = data.get("progress") or {}
             if kind == "progress" and isinstance(progress.get("epoch"), int):
                 epochs[progress["epoch"]] = progress.get("metrics") or {}
-            if kind == "system" and isinstance(data.get("system"), dict):
-                samples.append((at.timestamp(), data["system"]))
+        samples = _samples(session, mine)
     kept = _thinned(sorted(epochs), MOST_EPOCHS)
-    return RunHistory({number: epochs[number] for number in kept}, _thinned(samples, MOST_SAMPLES), steps[-MOST_STEPS:])
+    return RunHistory({number: epochs[number] for number in kept}, samples, steps[-MOST_STEPS:])
+
+
+def _samples(session: Session, mine: ColumnElement[bool]) -> list[tuple[float, Mapping[str, float]]]:
+    """A run of three days has 17,000: those that are kept alone are read as a whole."""
+    taken = (mine, EventRow.type == _SAMPLE)
+    numbers = session.execute(select(EventRow.seq).where(*taken).order_by(EventRow.seq)).scalars().all()
+    kept = EventRow.seq.in_(_thinned(numbers, MOST_SAMPLES))
+    rows = session.execute(select(EventRow.at, EventRow.data).where(mine, kept).order_by(EventRow.seq))
+    return [(at.timestamp(), data["system"]) for at, data in rows if isinstance(data.get("system"), dict)]
 
 
 def _thinned(items: Sequence[Any], most: int) -> list[Any]:

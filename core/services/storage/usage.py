@@ -6,13 +6,15 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, case, cast, func, literal, literal_column, select, union_all
+from sqlalchemy import BigInteger, String, bindparam, case, cast, func, literal, literal_column, select, union_all
 from sqlalchemy.orm import aliased
 
 from core import clock
 from core.db import Database
+from core.db.base import UtcDateTime
 from core.db.tables import (
     ArtifactRow,
     BatchPredictionArtifactRow,
@@ -91,7 +93,7 @@ def project_usage(db: Database, ref: str) -> Usage:
     with db.reading() as session:
         project = project_in(session, ref)
         retention = retention_of(project.settings)
-        found = {row[0]: Stored(*row) for row in session.execute(_stored(project.id))}
+        found = {row[0]: Stored(*row) for row in session.execute(_stored(), {"project_id": project.id})}
         scope = Scope(project.id, clock.now(), retention.keep_versions)
         amounts = amounts_of(session, list(FreeableKind), scope)
     stored = [found.get(kind, Stored(kind, 0, 0, 0, 0)) for kind in KINDS]
@@ -123,14 +125,28 @@ def _measured(kind: str, found: Sequence[tuple[int, int]]) -> Stored:
 
 def amounts_of(session: Any, kinds: list[FreeableKind], scope: Scope) -> dict[FreeableKind, Amount]:
     """How much of each kind can be deleted, each object counted once."""
+    wanted = {"project_id": scope.project_id, "before": scope.before}
+    found = session.execute(_amounts(tuple(kinds), scope.keep_versions, scope.beside_versions), wanted)
+    return {FreeableKind(kind): Amount(count, size) for kind, count, size in found}
+
+
+@lru_cache(maxsize=32)
+def _amounts(kinds: tuple[FreeableKind, ...], keep_versions: int, beside_versions: bool) -> Any:
+    """With the parameters `project_id` and `before`. Kept, as `_stored` is: to make it takes longer than to run it."""
+    project_id: Any = bindparam("project_id", type_=String)
+    before: Any = bindparam("before", type_=UtcDateTime)
+    scope = Scope(project_id, before, keep_versions, beside_versions)
     counted = []
-    for kind, part in in_turn(kinds, scope):
+    for kind, part in in_turn(list(kinds), scope):
         rows = freeable(kind, part).subquery()
         counted.append(select(literal(str(kind)), func.count(), _total(rows.c.bytes)).select_from(rows))
-    return {FreeableKind(kind): Amount(count, size) for kind, count, size in session.execute(union_all(*counted))}
+    return union_all(*counted)
 
 
-def _stored(project_id: str) -> Any:
+@lru_cache(maxsize=1)
+def _stored() -> Any:
+    """With the parameter `project_id`."""
+    project_id = bindparam("project_id", type_=String)
     checkpoints = (RunRow.project_id == project_id, RunRow.checkpoint_key.is_not(None), RunRow.deleted_at.is_(None))
     unmeasured = func.count() - func.count(RunRow.checkpoint_bytes)
     logs = (RunRow.project_id == project_id, RunRow.deleted_at.is_(None), RunLogRow.key.is_not(None))
@@ -168,11 +184,11 @@ def _of(kind: str, size: Any, *, shared: Any = None, unmeasured: Any = None) -> 
     )
 
 
-def _living(kind: str, table: Any, project_id: str) -> Rows:
+def _living(kind: str, table: Any, project_id: Any) -> Rows:
     return _of(kind, table.bytes).where(table.project_id == project_id, table.deleted_at.is_(None))
 
 
-def _artifacts(project_id: str) -> Rows:
+def _artifacts(project_id: Any) -> Rows:
     """Two rows from one pass: weights, and the others."""
     is_weights = ArtifactRow.name == VersionRow.weights_name
     # No parameters: PostgreSQL would take those of SELECT and of GROUP BY for different ones.
@@ -183,14 +199,14 @@ def _artifacts(project_id: str) -> Rows:
     return of_versions.group_by(kind)
 
 
-def _uploads(project_id: str) -> Rows:
+def _uploads(project_id: Any) -> Rows:
     """Parts of resumable uploads that name the project, by any of its slugs."""
     slugs = select(ProjectSlugRow.slug).where(ProjectSlugRow.project_id == project_id)
     parts = _of("unfinished_uploads", UploadPartRow.bytes).join(UploadRow, UploadRow.id == UploadPartRow.upload_id)
     return parts.where(UploadRow.state == "open", UploadRow.project.in_(slugs))
 
 
-def _extension_inputs(project_id: str) -> Rows:
+def _extension_inputs(project_id: Any) -> Rows:
     """The ZIPs and corrections of which the ZIP of an extension is still to be made."""
     parts = [
         select(cast(JobRow.extension[name, "bytes"].as_string(), BigInteger).label("bytes")).where(
@@ -202,7 +218,7 @@ def _extension_inputs(project_id: str) -> Rows:
     return _of("extension_inputs", inputs.c.bytes).where(inputs.c.bytes.is_not(None))
 
 
-def _prepared(project_id: str) -> tuple[Rows, Rows]:
+def _prepared(project_id: Any) -> tuple[Rows, Rows]:
     sets = _sets(project_id, DatasetRow.bytes, DatasetRow.index_bytes).subquery()
     shared = [_total(case((sets.c.shared, size), else_=0)) for size in (sets.c.bytes, sets.c.index_bytes)]
     return (
@@ -211,7 +227,7 @@ def _prepared(project_id: str) -> tuple[Rows, Rows]:
     )
 
 
-def _sets(project_id: str, *columns: Any) -> Rows:
+def _sets(project_id: Any, *columns: Any) -> Rows:
     """Of each prepared set once, however many datasets of the project have it: the columns, and `shared`."""
     other = aliased(JobRow)
     own = select(JobRow.fingerprint).where(JobRow.project_id == project_id, JobRow.fingerprint.is_not(None))

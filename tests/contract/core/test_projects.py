@@ -1,5 +1,7 @@
 """A project's line of versions over several jobs, and what a single upload keeps of its own."""
 
+from typing import Any
+
 import pytest
 
 from core.db.tables import EventRow, JobRow, OperationRow, ProjectRow
@@ -13,6 +15,7 @@ from core.domain.errors import (
     SlugInvalid,
     VersionNotFound,
 )
+from core.domain.main_metrics import main_metrics
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, get_job, list_jobs, new_job_id, receive_job
 from core.services.jobs.project_deletion import delete_project
@@ -23,13 +26,16 @@ from core.services.models.versions import (
     remove_alias,
     roll_back_alias,
     set_alias,
+    version_briefs,
 )
 from core.services.operations.commands import queue_operation
-from core.services.projects.commands import create_project, list_projects, update_project
+from core.services.projects.commands import create_project, get_project, list_projects, update_project
+from core.services.projects.lineage import lineage_rows
 from core.services.projects.lookup import give_kind
 from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import get_run
 from core.services.work.leases import claim_row
+from tests.builders import lineage
 from tests.builders.rows import LEASE, complete, publish, ready_job, received_job, running_run
 
 
@@ -136,6 +142,28 @@ def test_a_list_counts_what_was_not_deleted_and_names_production(platform: Platf
     assert (raccoons.datasets, raccoons.runs, raccoons.versions) == (1, 2, 2)
     assert raccoons.production is not None and raccoons.production.number == 2
     assert len(list_projects(platform.db, cursor=None, limit=9, implicit=True).items) == 3
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"test": None, "val": {"mAP50": 0.5, "mAP50-95": 1}},
+        {"test": {"mAP50": 0.25, "f1": 1e-7, "per_class": {"a": {"mAP50": 0.9}}}, "val": {"mAP50": 0.5}},
+        {"test": {"accuracy": None, "loss": 0.1}, "val": {"accuracy": 0}},
+        {"test": {"mAP50": "none"}, "mAP50": 0.9},
+    ],
+)
+def test_main_figures_are_those_of_all_metrics(platform: Platform, metrics: dict[str, Any]) -> None:
+    lineage.dataset(platform, "first")
+    row = lineage.imported(platform, metrics=metrics)
+    set_alias(platform.db, lineage.SLUG, "production", version="v1")
+    (brief,) = version_briefs(platform.db, [row])
+    (version,) = lineage_rows(platform.db, lineage.SLUG, limit=9).versions
+    (overview,) = project_overviews(platform.db, [get_project(platform.db, lineage.SLUG)])
+    assert overview.production is not None
+    for found in (brief.metrics, version.metrics, overview.production.metrics):
+        assert main_metrics(found) == main_metrics(metrics)
 
 
 def test_a_project_is_deleted_with_all_that_is_active_in_it(platform: Platform) -> None:

@@ -130,6 +130,15 @@ def test_what_a_project_stores_is_counted_once(platform: Platform, versions: lis
     stored = {each.kind: (each.count, each.bytes) for each in usage.stored if each.count}
     assert stored == {"sources": (2, 20), "prepared_sets": (2, 6), "weights": (3, 15), "exports": (1, 1)}
     assert usage.freeable[FreeableKind.SOURCES].count == 1
+    lineage.dataset(platform, "of another project", project="foxes")
+    other = project_usage(platform.db, "foxes")
+    assert sum(each.bytes for each in other.stored) == 10 + 3
+    assert other.freeable[FreeableKind.SOURCES].count == 0
+    only = FreeableKind.VERSIONS
+    for keep, days in ((1, 0.0), (2, 0.0), (1, 1.0), (3, 0.0)):
+        choice = PurgeChoice([only], keep_versions=keep, older_than_days=days)
+        plan = plan_purge(platform.db, SLUG, choice, cursor=None, limit=100)
+        assert plan.amounts[only].count == len(plan.items.items) == (0 if days else 3 - keep)
 
 
 def test_an_old_job_without_a_version_left_has_none(platform: Platform) -> None:

@@ -65,10 +65,11 @@ def test_a_long_history_is_thinned_out_and_keeps_its_end(platform: Platform) -> 
             row.event_seq += 1
             session.add(_event(row, "progress", {"progress": {"epoch": number, "metrics": {"mAP50": 0.5}}}))
             row.event_seq += 1
-            session.add(_event(row, "system", {"system": {"cpu_percent": 1.0}}))
+            session.add(_event(row, "system", {"system": {"cpu_percent": float(number)}}))
     history = read_history(platform.db, claim.id)
     assert len(history.epochs) <= MOST_EPOCHS and max(history.epochs) == MOST_EPOCHS + 501
-    assert len(history.samples) <= MOST_SAMPLES
+    last, stride = MOST_EPOCHS + 501, -(-(MOST_EPOCHS + 501) // MOST_SAMPLES)
+    assert [sample["cpu_percent"] for _, sample in history.samples] == [*range(last, 0, -stride)][::-1]
 
 
 def _event(row: RunRow, kind: str, data: dict[str, Any]) -> EventRow:

@@ -38,7 +38,7 @@ def test_a_page_allows_its_own_scripts_alone_and_is_not_kept(client: httpx.Clien
 def test_every_asset_of_a_page_is_there_kept_for_a_year_and_compressed(client: httpx.Client) -> None:
     page = page_of(client, "/ui/")
     addresses = re.findall(r'(?:src|href)="(/ui/assets/[^"]+)"', page)
-    assert {address.rpartition("/")[2] for address in addresses} >= {"tokens.css", "shell.js", "early.js", "icon.svg"}
+    assert {address.rpartition("/")[2] for address in addresses} >= {"site.css", "shell.js", "early.js", "icon.svg"}
     for address in addresses:
         answer = client.get(address)
         assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"], address

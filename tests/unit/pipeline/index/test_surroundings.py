@@ -1,12 +1,14 @@
 """The place of an image in a selection against plain Python; near-duplicates of one image."""
 
+import functools
+import operator
 import random
 from pathlib import Path
 
 import pytest
 
 from pipeline.dataset.model import SPLITS
-from pipeline.index.near import find_near
+from pipeline.index.near import NEAR_BITS, find_near
 from pipeline.index.read import (
     SORTS,
     Selection,
@@ -37,7 +39,7 @@ def test_an_image_is_between_those_that_pages_list_before_and_after_it(tmp_path:
         selection = Selection(
             class_id=rng.choice((None, 0)),
             split=rng.choice((None, "train")),
-            paths=rng.choice((None, {image.path for image in images if rng.random() < 0.5})),
+            paths=rng.choice((None, {"gone.jpg", *(image.path for image in images if rng.random() < 0.5)})),
             sort=rng.choice([*SORTS]),
             descending=rng.random() < 0.5,
         )
@@ -76,3 +78,27 @@ def test_near_duplicates_differ_in_few_bits_nearest_first(tmp_path: Path) -> Non
     assert find_near(tmp_path / "index", 0, most=9) == [(3, 1), (2, 32)]
     assert find_near(tmp_path / "index", 0, most=1) == [(3, 1)]
     assert find_near(tmp_path / "index", 4, most=9) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_are_those_that_a_comparison_of_all_hashes_finds(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    seeds = [rng.getrandbits(256) for _ in range(5)]
+    hashes: list[int | None] = []
+    for _ in range(200):
+        flips = (1 << rng.randrange(256) for _ in range(rng.randrange(45)))
+        hashes.append(None if rng.random() < 0.1 else functools.reduce(operator.xor, flips, rng.choice(seeds)))
+    images = [
+        indexed_image(f"{number:03}.jpg", phash=None if each is None else each.to_bytes(32, "big"))
+        for number, each in enumerate(hashes)
+    ]
+    write_index(images, tmp_path / "index")
+    for number, mine in enumerate(hashes):
+        distances = [
+            (number_of, (each ^ mine).bit_count())
+            for number_of, each in enumerate(hashes)
+            if each is not None and mine is not None and number_of != number
+        ]
+        near = sorted((each for each in distances if each[1] <= NEAR_BITS), key=operator.itemgetter(1, 0))
+        assert find_near(tmp_path / "index", number, most=12) == near[:12]
+    assert find_near(tmp_path / "index", len(hashes), most=12) == [], "it has no such image"
