@@ -9,6 +9,7 @@ figure misses its goal.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from core.db.migrate import upgrade
 from core.db.tables import EventRow, JobRow, RunRow, VersionRow
 from core.domain.keys import artifact_key, metadata_key
 from core.services.context import Platform, open_platform
+from core.services.jobs.commands import get_job
 from core.services.runs.lifecycle import PublishedArtifact, publish_version
 from core.services.work.leases import report_progress
 from core.settings import Settings
@@ -90,10 +92,10 @@ def seed(home: Path) -> dict[str, str]:
     images = list(made_rows(IMAGES))
     before = add_set(platform, home, images[: -IMAGES // 50], b"no images", project=PROJECT)
     after = add_set(platform, home, images, b"no images", project=PROJECT)
-    _store_metadata(platform, home, (before, after))
     version = _train(platform, after.id)
     _train(platform, after.id)
     wide = fill_wide(platform.db, WIDE)
+    _store_metadata(platform, home, (before, after, get_job(platform.db, wide)))
     with platform.db.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
@@ -106,11 +108,14 @@ def seed(home: Path) -> dict[str, str]:
 
 
 def _store_metadata(platform: Platform, home: Path, jobs: Sequence[JobRow]) -> None:
-    """That of a small dataset, whose form is the same."""
+    """That of a small dataset, whose form is the same, with as many classes as the dataset has."""
     write_archive(home / "scenes.zip", scenes=20, seed=0)
     small = prepared_job(platform, home / "scenes.zip", project="scenes")
-    content = b"".join(platform.store.open(str(small.metadata_key)))
+    metadata = json.loads(b"".join(platform.store.open(str(small.metadata_key))))
+    counts = next(iter(metadata["per_class"].values()))
     for job in jobs:
+        per_class = dict.fromkeys(job.classes or (), counts)
+        content = json.dumps(metadata | {"classes": job.classes, "per_class": per_class}).encode()
         published.put(platform, metadata_key(job.id, 1), content)
 
 

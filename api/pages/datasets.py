@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from api.dependencies import CurrentPlatform, Cursor
 from api.http.page_stream import position_in
 from api.images.index_cache import IndexCache
+from api.pages.class_counts import class_rows
 from api.pages.dataset_frame import dataset_frame
 from api.pages.drawn_images import BOXES_DRAWN, DrawnImage, drawn_image
 from api.pages.findings_view import PREVIEWED, found_groups, places_of
@@ -79,14 +80,18 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
             upload=corrected_form(platform, row, values["project"]),
         )
     _, dataset = prepared_set_of(platform.db, job_id)
+    metadata = _metadata(platform, row)
     newest = list_versions(platform.db, cursor=None, limit=LISTED, ref=job_id, whole=False).items
     return render(
         request,
         "datasets/overview.html",
         **values,
         dataset=dataset,
-        metadata=_metadata(platform, row),
+        metadata=metadata,
         groups=found_groups(row),
+        class_rows=class_rows(
+            job_id, metadata.get("per_class") or {}, "boxes" if row.kind == "detection" else "images"
+        ),
         samples=_samples(request, row, dataset),
         exports=_exports(platform, row),
         frozen=_frozen(platform, row),

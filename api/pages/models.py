@@ -40,6 +40,7 @@ router = APIRouter(prefix="/ui/projects/{project}", include_in_schema=False)
 LISTED = 50  # versions of a page
 DATASETS = 50  # that an evaluation may be made on, the newest
 SUSPECTS = 48
+CLASSES = 100  # in the table of a version, the first of its order
 _VERSION = "/versions/{number}"
 
 
@@ -102,8 +103,10 @@ def read_version(
     number: str,
     on: Chosen = None,
     sort: Annotated[str, Query(max_length=40)] = "",
+    every_class: Annotated[bool, Query(alias="all")] = False,
 ) -> HTMLResponse:
-    """Figures side by side and per class. Raises what finding the version raises, RequestInvalid."""
+    """Figures side by side and per class: of the first CLASSES, or of `all`. Raises what finding the version raises,
+    RequestInvalid."""
     page = version_page(platform, project, number)
     exports = read_exports(platform, page.row.project, f"v{page.row.number}", cursor=None, limit=PLOTTED)
     source = on or ""
@@ -123,6 +126,7 @@ def read_version(
         away=store.problem,
         source=source,
         table=class_table(page.kind, per_class, sort) if per_class else None,
+        classes=None if every_class else CLASSES,
         aliases=moves,
         is_served=_is_served(platform, exports.items),
     )

@@ -167,7 +167,7 @@ def _matrix(db: Database, project_id: str) -> EvaluationMatrix:
 def _best(matrix: EvaluationMatrix) -> list[float | None]:
     """The highest value of each dataset; None where there are not two to compare."""
     columns = [
-        [row.cells[place].value for row in matrix.rows if row.cells[place].value is not None]
+        [value for row in matrix.rows if (value := row.cells[place].value) is not None]
         for place in range(len(matrix.datasets))
     ]
     return [max(values) if len(values) > 1 else None for values in columns]

@@ -8,10 +8,11 @@ statements does not depend on the number of rows.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, defer
 
 from core.db import Database
@@ -150,13 +151,8 @@ def _living(project: ProjectRow) -> Select[VersionRow]:
 
 
 def _with_figures(session: Session, rows: Sequence[VersionRow], split: str, metric: str) -> list[_Version]:
-    parts = select(
-        VersionRow.id,
-        VersionRow.metrics[(split, metric)].as_string(),
-        VersionRow.metrics[(split, "images")].as_string(),
-        func.coalesce(VersionRow.fingerprint, VersionRow.params[("dataset", "fingerprint")].as_string()),
-    ).where(VersionRow.id.in_([row.id for row in rows]))
-    found = {row_id: (value, images, on) for row_id, value, images, on in session.execute(parts)}
+    parts = session.execute(_figures_of_versions(split, metric), {"ids": [row.id for row in rows]})
+    found = {row_id: (value, images, on) for row_id, value, images, on in parts}
     versions = []
     for row in rows:
         value, images, measured_on = found[row.id]
@@ -164,12 +160,31 @@ def _with_figures(session: Session, rows: Sequence[VersionRow], split: str, metr
     return versions
 
 
+@lru_cache(maxsize=32)
+def _figures_of_versions(split: str, metric: str) -> Any:
+    """With the parameter `ids`. Kept, as `_evaluations_of` is: a statement with so many paths takes as long to make as
+    to run."""
+    return select(
+        VersionRow.id,
+        VersionRow.metrics[(split, metric)].as_string(),
+        VersionRow.metrics[(split, "images")].as_string(),
+        func.coalesce(VersionRow.fingerprint, VersionRow.params[("dataset", "fingerprint")].as_string()),
+    ).where(VersionRow.id.in_(bindparam("ids", expanding=True)))
+
+
 def _evaluated(
     session: Session, project: ProjectRow, version_ids: Sequence[str], split: str, metric: str
 ) -> list[_Evaluated]:
     """Newest first; one more than MAX_CELLS where there are more."""
+    wanted = {"project_id": project.id, "ids": version_ids, "split": split}
+    return [_one_evaluated(*row) for row in session.execute(_evaluations_of(metric), wanted)]
+
+
+@lru_cache(maxsize=16)
+def _evaluations_of(metric: str) -> Any:
+    """With the parameters `project_id`, `ids` of versions and `split`."""
     metrics = EvaluationRow.metrics
-    parts = (
+    return (
         select(
             EvaluationRow.version_id,
             EvaluationRow.job_id,
@@ -188,16 +203,15 @@ def _evaluated(
         )
         .outerjoin(ExportRow, ExportRow.id == EvaluationRow.export_id)
         .where(
-            EvaluationRow.project_id == project.id,
+            EvaluationRow.project_id == bindparam("project_id"),
             EvaluationRow.deleted_at.is_(None),
             ExportRow.deleted_at.is_(None),
-            EvaluationRow.split == split,
-            EvaluationRow.version_id.in_(version_ids),
+            EvaluationRow.split == bindparam("split"),
+            EvaluationRow.version_id.in_(bindparam("ids", expanding=True)),
         )
         .order_by(EvaluationRow.id.desc())
         .limit(MAX_CELLS + 1)
     )
-    return [_one_evaluated(*row) for row in session.execute(parts)]
 
 
 def _one_evaluated(

@@ -184,27 +184,36 @@ def _place(first: str | None) -> str | None:
 
 
 def _newest(session: Session, project_id: str, place: str | None, count: int) -> list[Dataset | Training | Version]:
-    kinds: tuple[tuple[Any, Any, Any, str, Callable[..., Any]], ...] = (
-        (_DATASET, JobRow.id, JobRow.project_id, "job", Dataset),
-        (_TRAINING, RunRow.id, RunRow.project_id, "run", Training),
-        (_VERSION, VersionRow.id, VersionRow.project_id, "version", _version),
-    )
-    found: list[Dataset | Training | Version] = []
-    for statement, key, owner, prefix, part in kinds:
-        of_page = statement.where(owner == project_id).order_by(key.desc()).limit(count)
+    """First the ids alone: of a version, figures are read from some hundred kilobytes, and most are not of the page."""
+    kinds: dict[str, tuple[Any, Any, Any, Callable[..., Any]]] = {
+        "job": (_DATASET, JobRow.id, JobRow.project_id, Dataset),
+        "run": (_TRAINING, RunRow.id, RunRow.project_id, Training),
+        "version": (_VERSION, VersionRow.id, VersionRow.project_id, _version),
+    }
+    ids: list[str] = []
+    for prefix, (_, key, owner, _) in kinds.items():
+        of_page = select(key).where(owner == project_id).order_by(key.desc()).limit(count)
         if place is not None:
             of_page = of_page.where(key <= f"{prefix}_{place}")
-        found += [part(*row) for row in session.execute(of_page)]
-    return sorted(found, key=_age, reverse=True)[:count]
+        ids += session.execute(of_page).scalars()
+    newest = sorted(ids, key=_age_of, reverse=True)[:count]
+    found: list[Dataset | Training | Version] = []
+    for prefix, (statement, key, _, part) in kinds.items():
+        found += _by_id(session, statement, key, part, [each for each in newest if each.startswith(f"{prefix}_")])
+    return sorted(found, key=_age, reverse=True)
 
 
 def _version(*row: Any) -> Version:
     plain, figures = row[: -len(MAIN_FIGURES)], row[-len(MAIN_FIGURES) :]
-    return Version(*plain, metrics_of(figures))
+    return Version._make((*plain, metrics_of(figures)))
 
 
 def _age(row: Dataset | Training | Version) -> tuple[str, str]:
-    return row.id.partition("_")[2], row.id
+    return _age_of(row.id)
+
+
+def _age_of(row_id: str) -> tuple[str, str]:
+    return row_id.partition("_")[2], row_id
 
 
 def _oldest_first(rows: list[Any]) -> list[Any]:

@@ -40,7 +40,7 @@ from core.domain.retention import FreeableKind, Retention, retention_of
 from core.services.context import Platform
 from core.services.jobs.extension import INPUTS, needing_inputs
 from core.services.projects.lookup import project_in
-from core.services.storage.freeable import Amount, Rows, Scope, freeable, in_turn
+from core.services.storage.freeable import Amount, Rows, Scope, freeable_amount, in_turn, total
 
 KINDS = (
     "sources",
@@ -127,7 +127,7 @@ def amounts_of(session: Any, kinds: list[FreeableKind], scope: Scope) -> dict[Fr
     """How much of each kind can be deleted, each object counted once."""
     wanted = {"project_id": scope.project_id, "before": scope.before}
     found = session.execute(_amounts(tuple(kinds), scope.keep_versions, scope.beside_versions), wanted)
-    return {FreeableKind(kind): Amount(count, size) for kind, count, size in found}
+    return {FreeableKind(kind): Amount(count, size) for count, size, kind in found}
 
 
 @lru_cache(maxsize=32)
@@ -138,8 +138,7 @@ def _amounts(kinds: tuple[FreeableKind, ...], keep_versions: int, beside_version
     scope = Scope(project_id, before, keep_versions, beside_versions)
     counted = []
     for kind, part in in_turn(list(kinds), scope):
-        rows = freeable(kind, part).subquery()
-        counted.append(select(literal(str(kind)), func.count(), _total(rows.c.bytes)).select_from(rows))
+        counted.append(freeable_amount(kind, part).add_columns(literal(str(kind))))
     return union_all(*counted)
 
 
@@ -178,7 +177,7 @@ def _of(kind: str, size: Any, *, shared: Any = None, unmeasured: Any = None) -> 
     return select(
         literal(kind),
         func.count(),
-        _total(size),
+        total(size),
         none if shared is None else shared,
         none if unmeasured is None else unmeasured,
     )
@@ -193,7 +192,7 @@ def _artifacts(project_id: Any) -> Rows:
     is_weights = ArtifactRow.name == VersionRow.weights_name
     # No parameters: PostgreSQL would take those of SELECT and of GROUP BY for different ones.
     kind = case((is_weights, literal_column("'weights'")), else_=literal_column("'artifacts'"))
-    counted = select(kind, func.count(), _total(ArtifactRow.bytes), literal(0), literal(0))
+    counted = select(kind, func.count(), total(ArtifactRow.bytes), literal(0), literal(0))
     living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
     of_versions = counted.join(VersionRow, VersionRow.id == ArtifactRow.version_id).where(*living)
     return of_versions.group_by(kind)
@@ -220,7 +219,7 @@ def _extension_inputs(project_id: Any) -> Rows:
 
 def _prepared(project_id: Any) -> tuple[Rows, Rows]:
     sets = _sets(project_id, DatasetRow.bytes, DatasetRow.index_bytes).subquery()
-    shared = [_total(case((sets.c.shared, size), else_=0)) for size in (sets.c.bytes, sets.c.index_bytes)]
+    shared = [total(case((sets.c.shared, size), else_=0)) for size in (sets.c.bytes, sets.c.index_bytes)]
     return (
         _of("prepared_sets", sets.c.bytes, shared=shared[0]),
         _of("image_indexes", sets.c.index_bytes, shared=shared[1]).where(sets.c.index_bytes.is_not(None)),
@@ -234,7 +233,3 @@ def _sets(project_id: Any, *columns: Any) -> Rows:
     elsewhere = (other.fingerprint == DatasetRow.fingerprint, other.project_id != project_id)
     shared = select(other.id).where(*elsewhere, other.deleted_at.is_(None)).exists().label("shared")
     return select(*columns, shared).where(DatasetRow.fingerprint.in_(own.where(JobRow.deleted_at.is_(None))))
-
-
-def _total(size: Any) -> Any:
-    return cast(func.coalesce(func.sum(size), 0), BigInteger)  # PostgreSQL sums to NUMERIC

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from api.pages.models import CLASSES as LISTED
 from core import clock
 from core.db.tables import BundleRow, JobRow, OperationRow, VersionRow
 from core.domain.errors import OperationFailed, Unavailable
@@ -92,6 +93,19 @@ def test_classes_are_sorted_by_any_figure(platform: Platform, client: httpx.Clie
     assert (order("recall"), order("-recall")) == (["1", "0"], ["0", "1"])
     assert order("nonsense") == ["0", "1"] and order("-class") == ["1", "0"]
     assert "selected" in page_of(client, f"{YARD}?on={evaluation}&sort=f1")
+
+
+def test_of_many_classes_the_first_of_an_order_are_listed_and_all_are_one_link_away(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    per_class = {f"class {number}": {"recall": number / 200} for number in range(LISTED + 50)}
+    answered.trained(platform, yard.job, {"test": {"mAP50": 0.5, "per_class": per_class}})
+    first = page_of(client, "/ui/projects/yard/versions/2?sort=-recall")
+    assert re.findall(r'class-name c\d+.*?title="class (\d+)"', first) == [str(149 - n) for n in range(LISTED)]
+    (link,) = re.findall(r'href="([^"]+)">All 150 classes', first)
+    everything = page_of(client, f"/ui/projects/yard/versions/2{unescape(link)}")
+    assert re.findall(r'class-name c\d+.*?title="class (\d+)"', everything) == [str(149 - n) for n in range(150)]
+    assert "all=true#classes-title" in everything and "All 150 classes" not in everything
 
 
 def test_cells_of_a_training_have_no_images_and_the_page_says_what_makes_them(client: httpx.Client, yard: Yard) -> None:
