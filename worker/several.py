@@ -1,8 +1,8 @@
 """`python -m worker all`: a process for every role, on Linux forked from one that has imported what they share.
 
 Four processes that start by themselves import the same modules four times. This one starts a process that has ended
-again, after 0.5 s, then 1 s, 2 s, ... 30 s; a life of 30 s resets the delay. SIGTERM and SIGINT are passed on, and its
-own end, in whatever way, is that of the others.
+again (`worker/restart_delay.py`). SIGTERM and SIGINT are passed on, and its own end, in whatever way, is that of the
+others.
 """
 
 import ctypes
@@ -12,16 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 import structlog
 
 from core import clock
+from worker.restart_delay import RestartDelay
 
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 30.0
-HEALTHY_SECONDS = 30.0
 POLL_SECONDS = 0.25
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -35,7 +33,7 @@ class _Role:
     pid: int = 0  # 0: not running
     started: float = 0.0
     start_at: float = 0.0
-    delay_seconds: float = FIRST_DELAY_SECONDS
+    delay: RestartDelay = field(default_factory=RestartDelay)
 
 
 def run_roles(names: Sequence[str], run: Callable[[str], None]) -> None:
@@ -108,11 +106,9 @@ def _ended(role: _Role) -> int | None:
 
 def _plan_restart(role: _Role, status: int) -> None:
     now = clock.monotonic()
-    if now - role.started >= HEALTHY_SECONDS:
-        role.delay_seconds = FIRST_DELAY_SECONDS
-    log.warning("worker.ended", role=role.name, status=status, restart_in=role.delay_seconds)
-    role.pid, role.start_at = 0, now + role.delay_seconds
-    role.delay_seconds = min(2 * role.delay_seconds, LONGEST_DELAY_SECONDS)
+    delay = role.delay.after(now - role.started)
+    log.warning("worker.ended", role=role.name, status=status, restart_in=delay)
+    role.pid, role.start_at = 0, now + delay
 
 
 def _signal(pid: int) -> None:

@@ -8,18 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 
-import structlog
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from api.http.polling import poll_while
 from core.db import Database
-from core.domain.errors import DarkroomError
 from core.services.work.events import Standing, standings
 
 POLL_SECONDS = 0.2
 FAULTY_POLL_SECONDS = 1.0  # while the database does not answer
-
-log = structlog.get_logger(__name__)
 
 
 class Subscription:
@@ -101,19 +98,16 @@ class EventPoll:
                 del self._subscriptions[subject_id]
 
     async def _poll(self) -> None:
-        failing = False
-        while self._subscriptions:
-            try:
-                self._note(await run_in_threadpool(standings, self._db, list(self._subscriptions)))
-                failing = False
-            except DarkroomError as error:  # the streams stay open, and go on when the database answers
-                if not failing:
-                    log.warning("events.unavailable", error=error.detail)
-                failing = True
-            except Exception:  # nothing awaits the task, and without it the streams would stay silent
-                log.exception("events.failed")
-                failing = True
-            await asyncio.sleep(FAULTY_POLL_SECONDS if failing else POLL_SECONDS)
+        await poll_while(
+            lambda: bool(self._subscriptions),
+            self._query,
+            of="events",
+            seconds=POLL_SECONDS,
+            faulty_seconds=FAULTY_POLL_SECONDS,
+        )
+
+    async def _query(self) -> None:
+        self._note(await run_in_threadpool(standings, self._db, list(self._subscriptions)))
 
     def _note(self, found: Mapping[str, Standing]) -> None:
         for subject_id, standing in found.items():

@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
-import structlog
 from starlette.concurrency import run_in_threadpool
 
+from api.http.polling import poll_while
 from core import clock
 from core.db import Database
-from core.domain.errors import DarkroomError
 from core.services.work.recent import Change, by_kind, changed_since
 
 POLL_SECONDS = 1.0
@@ -26,8 +25,6 @@ OVERLAP_SECONDS = 15.0  # a transaction that commits late, and the clocks of oth
 LATELY_SECONDS = 5.0  # a stream without a position begins here: its page was made before
 KEEP_SECONDS = 30.0  # the poll goes on for clients that are about to reconnect
 _MOST_KEPT = 1000
-
-log = structlog.get_logger(__name__)
 
 
 class HomeChange(NamedTuple):
@@ -92,24 +89,22 @@ class HomePoll:
     def _forget(self) -> None:
         self._generation = secrets.token_hex(4)
         self._newest, self._alone_since = 0, clock.monotonic()
+        self._last = clock.now()  # of the last query that was answered
         self._entries: deque[_Entry] = deque(maxlen=_MOST_KEPT)
         self._seen: dict[tuple[str, str], str] = {}
 
     async def _poll(self) -> None:
-        failing, last = False, clock.now()
-        while self._listeners or clock.monotonic() - self._alone_since < KEEP_SECONDS:
-            now = clock.now()
-            try:
-                self._note(await run_in_threadpool(changed_since, self._db, last - timedelta(seconds=OVERLAP_SECONDS)))
-                last, failing = now, False
-            except DarkroomError as error:  # the streams stay open, and go on when the database answers
-                if not failing:
-                    log.warning("home.unavailable", error=error.detail)
-                failing = True
-            except Exception:  # nothing awaits the task, and without it the streams would stay silent
-                log.exception("home.failed")
-                failing = True
-            await asyncio.sleep(FAULTY_POLL_SECONDS if failing else POLL_SECONDS)
+        await poll_while(
+            self._is_wanted, self._query, of="home", seconds=POLL_SECONDS, faulty_seconds=FAULTY_POLL_SECONDS
+        )
+
+    def _is_wanted(self) -> bool:
+        return bool(self._listeners) or clock.monotonic() - self._alone_since < KEEP_SECONDS
+
+    async def _query(self) -> None:
+        now, since = clock.now(), self._last - timedelta(seconds=OVERLAP_SECONDS)
+        self._note(await run_in_threadpool(changed_since, self._db, since))
+        self._last = now
 
     def _note(self, found: list[Change]) -> None:
         new = [change for change in found if self._seen.get((change.kind, change.name)) != change.stamp]

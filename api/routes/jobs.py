@@ -19,6 +19,7 @@ from core.domain import errors
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs import commands as jobs
+from core.services.jobs import deletion
 from core.services.views import job_overview
 from core.storage.attachment import attachment
 from http_common.openapi import event_responses, problem_responses
@@ -151,4 +152,4 @@ def retry_job(platform: CurrentPlatform, idempotency: Idempotency, job_id: str) 
 def delete_job(platform: CurrentPlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
     """Deletes its models too and, unless another job shares it, its dataset. Afterwards it answers 410. `cancel=true`
     cancels its active runs first."""
-    return accepted_job(jobs.delete_job(platform, job_id, cancel=cancel))
+    return accepted_job(deletion.delete_job(platform, job_id, cancel=cancel))

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 Item = TypeVar("Item")
 
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"  # an example
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-21T09:30:00.123456Z"])]
 Links = Annotated[dict[str, str], Field(description="Related paths, relative to this service.")]
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.schemas import Links, Timestamp, stored_problem
+from api.schemas import SHA256, Links, Timestamp, stored_problem
 from api.schemas.evaluations import EXPORT_ID, Split
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from api.schemas.models import Artifact
 from api.schemas.operations import OPERATION_ID, operation_links

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas import Links
+from api.schemas import SHA256, Links
 from api.schemas.evaluations import Split
 from api.schemas.images import BOXES_LISTED
-from api.schemas.jobs import JOB_ID, SHA256, Project
+from api.schemas.jobs import JOB_ID, Project
 from api.schemas.links import link
 from api.schemas.operations import Operation, operation_of
 from api.schemas.runs import Leak

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas import Links, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas import SHA256, Links, Timestamp
+from api.schemas.jobs import JOB_ID, timestamp
 from api.schemas.links import link
 from core.db.tables import CorrectionRow
 from core.domain.limits import MAX_BOXES_PER_IMAGE

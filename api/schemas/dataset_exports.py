@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import BaseModel, Field
 
-from api.schemas import Links, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas import SHA256, Links, Timestamp
+from api.schemas.jobs import JOB_ID, timestamp
 from api.schemas.links import link
 from api.schemas.operations import OPERATION_ID
 from core.db.tables import DatasetExportRow

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas import Links, Timestamp
+from api.schemas import SHA256, Links, Timestamp
 from api.schemas.evaluations import EVALUATION_ID, EXPORT_ID, Split
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from core.domain.evaluation_figures import METRICS_OF_KIND
 from core.services.models.evaluation_matrix import MAX_VERSIONS, Matrix, MatrixCell, MatrixDataset, MatrixRow

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas import Links, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas import SHA256, Links, Timestamp
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from api.schemas.models import Artifact
 from api.schemas.operations import OPERATION_ID

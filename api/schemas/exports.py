@@ -5,8 +5,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.schemas import Links, PageOf, Timestamp
-from api.schemas.jobs import SHA256, Project, timestamp
+from api.schemas import SHA256, Links, PageOf, Timestamp
+from api.schemas.jobs import Project, timestamp
 from api.schemas.links import link
 from api.schemas.operations import OPERATION_ID, Operation, operation_of
 from core.db.tables import ExportRow, VersionRow

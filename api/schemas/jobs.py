@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from api.schemas import Links, Timestamp, stored_problem
+from api.schemas import SHA256, Links, Timestamp, stored_problem
+from api.schemas.job_sources import JobSource, source_of
 from api.schemas.links import link
 from core.db.tables import FindingRow, JobRow
 from core.db.transitions import public_fields
@@ -17,12 +18,10 @@ from core.domain.model_names import dataset_name
 from core.domain.states import JobState, RunState
 from core.services.views import JobOverview, RunBrief
 from pipeline.params.catalogue import BASELINE, entry_of
-from pipeline.params.import_origin import ImportKind, ImportOrigin
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
 Project = Annotated[str, Field(description="Name of the project that it belongs to.", examples=["raccoons"])]
 _NUMBER = attrgetter("number")
-SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class AcceptedJob(BaseModel):
@@ -33,65 +32,6 @@ class AcceptedJob(BaseModel):
     dataset: str = Field(description="Its name within the project.", examples=["raccoons/d2"])
     state: JobState
     links: Links
-
-
-class ImportedFrom(BaseModel):
-    """The dataset on a hub that the ZIP was created from."""
-
-    repository: str = Field(examples=["Bingsu/Human_Action_Recognition"])
-    revision: str | None = Field(None, description="The revision of the request.", examples=["main"])
-    commit: str | None = Field(None, description="The commit of the revision; null until the worker has resolved it.")
-    subset: str | None = None
-    splits: list[str] = Field(examples=[["train"]])
-    images: int | None = Field(None, examples=[12600])
-    left_out: int | None = Field(
-        None, description="Number of rows left out because they have no image or no label.", examples=[0]
-    )
-
-
-class ImportedFromPlace(BaseModel):
-    """Where the ZIP was taken from, besides an upload and a hub. What its worker finds out is null until then."""
-
-    kind: ImportKind
-    location: str = Field(
-        description="A URL without its query, `s3://bucket/prefix`, a path, the id of another dataset, or the name of "
-        "a sample.",
-        examples=["s3://datasets/raccoons"],
-    )
-    sha256: str | None = Field(None, description="Of a ZIP that was imported as it is.", examples=[SHA256])
-    etag: str | None = Field(None, description="Of that ZIP, as the server names its version.")
-    files: int | None = Field(None, description="Number of files that were read.", examples=[400])
-    bytes: int | None = Field(None, description="Their size.", examples=[41234567])
-
-
-class ExtensionInput(BaseModel):
-    """What a dataset was extended by."""
-
-    name: str = Field(examples=["more.zip"])
-    bytes: int = Field(examples=[1234567])
-    sha256: str = Field(examples=[SHA256])
-
-
-class DatasetExtension(BaseModel):
-    """How a dataset was made of the one that it extends."""
-
-    additions: ExtensionInput | None = Field(None, description="The ZIP that was added.")
-    changes: ExtensionInput | None = Field(None, description="The corrections that were applied.")
-
-
-class JobSource(BaseModel):
-    """The source ZIP of the job: uploaded, or created by a worker for an import (0 bytes until then) or a repair."""
-
-    name: str = Field(examples=["raccoon.zip"])
-    bytes: int = Field(examples=[41234567])
-    sha256: str = Field(examples=[SHA256])
-    huggingface: ImportedFrom | None = Field(None, description="Only for an import from a hub.")
-    imported_from: ImportedFromPlace | None = Field(
-        None, description="Only for an import from a URL, a bucket, a folder or another dataset, and for a sample."
-    )
-    extension: DatasetExtension | None = Field(
-        None, description="Only for an extension, whose ZIP a worker creates of the dataset that it extends."
-    )
 
 
 class Exclusions(BaseModel):
@@ -286,27 +226,12 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
         "revision": row.revision,
         "parent_job_id": row.parent_job_id,
         "created_at": timestamp(row.created_at),
-        "source": _source(row),
+        "source": source_of(row),
         "options": row.options,
         "links": job_links(row),
         "class_count": None if row.classes is None else len(row.classes),
         **public_fields(row),
     }
-
-
-def _source(row: JobRow) -> JobSource:
-    return JobSource(
-        name=row.source_name,
-        bytes=row.source_bytes,
-        sha256=row.source_sha256,
-        huggingface=ImportedFrom.model_validate(row.huggingface) if row.huggingface else None,
-        imported_from=_place(row.imported_from) if row.imported_from else None,
-        extension=DatasetExtension.model_validate(row.extension) if row.extension else None,
-    )
-
-
-def _place(origin: dict[str, Any]) -> ImportedFromPlace:
-    return ImportedFromPlace.model_validate(ImportOrigin.model_validate(origin).displayed())
 
 
 def _run(run: RunBrief) -> RunInJob:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from api.schemas import Links, PageOf, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas import SHA256, Links, PageOf, Timestamp
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID, Leak, Parent, parent_of

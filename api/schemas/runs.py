@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import Links, Timestamp, stored_problem
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas import SHA256, Links, Timestamp, stored_problem
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowRun, mlflow_run
 from core.db.tables import RunRow

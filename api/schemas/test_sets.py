@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import Links, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
+from api.schemas import SHA256, Links, Timestamp
+from api.schemas.jobs import JOB_ID, Project, timestamp
 from api.schemas.links import link
 from core.domain.model_names import dataset_name
 from core.services.models.test_sets import FrozenSet

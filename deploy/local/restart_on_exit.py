@@ -1,7 +1,7 @@
 """A process supervisor for one command: `python -m deploy.local.restart_on_exit [--after file] -- command...`
 
 honcho stops everything when one process exits, so each entry of the Procfile runs under a supervisor:
-- it restarts the command when that exits, after 0.5 s, then 1 s, 2 s, ... 30 s; a run of 30 s resets the delay;
+- it restarts the command when that exits, after 0.5 s, then 1 s, 2 s, ... (`worker/restart_delay.py`);
 - it passes SIGTERM and SIGINT on to the command's process group, and kills what is left of the group after 8 s;
 - `--after`: it starts the command when that file is there;
 - it stops the command when its own parent, or the process DARKROOM_STACK_PID, exits in whatever way.
@@ -19,9 +19,8 @@ from types import FrameType
 
 import psutil
 
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 30.0
-HEALTHY_SECONDS = 30.0  # a command that ran this long did start
+from worker.restart_delay import RestartDelay
+
 GRACE_SECONDS = 8.0  # a worker needs under 4 s to end a training from its last checkpoint
 POLL_SECONDS = 0.25
 PR_SET_PDEATHSIG = 1
@@ -48,18 +47,17 @@ def supervise(command: list[str], *, after: Path | None = None) -> int:
         _until(lambda: after.exists() or stopping())
     if stopping():
         return 0
-    delay_seconds = FIRST_DELAY_SECONDS
+    delay = RestartDelay()
     while True:
         started = time.monotonic()
         status = _run_once(command, stopping)
         if status is None:
             return 0
         ran = time.monotonic() - started
-        delay_seconds = FIRST_DELAY_SECONDS if ran >= HEALTHY_SECONDS else delay_seconds
-        _log(f"{_ending(status)} after {ran:.1f} s; restarting in {delay_seconds:g} s")
-        if _until(stopping, seconds=delay_seconds):
+        seconds = delay.after(ran)
+        _log(f"{_ending(status)} after {ran:.1f} s; restarting in {seconds:g} s")
+        if _until(stopping, seconds=seconds):
             return 0
-        delay_seconds = min(2 * delay_seconds, LONGEST_DELAY_SECONDS)
 
 
 def _run_once(command: list[str], stopping: Callable[[], bool]) -> int | None:

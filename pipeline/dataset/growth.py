@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 
 from core.domain.findings import FindingList
 from pipeline.archive.plural import counted
+from pipeline.dataset.class_order import in_class_order
 from pipeline.dataset.model import SPLITS, Box, DatasetImage
 from pipeline.dataset.placement import Content, place
 from pipeline.dataset.split import split_added
-from pipeline.dataset.validate import in_class_order
 
 _DIGITS = (8, 16, 64)  # of the sha256, in the name of an image whose path is taken
 

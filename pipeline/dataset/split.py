@@ -1,15 +1,10 @@
 """Train, val and test splits: deterministic, keyed by content, stratified by class; near-duplicates stay together.
 
-Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups: the class with the fewest unassigned images
-first, each group to the split that still needs most of that class, large groups before small ones. Ties are ordered by
-a hash of the seed and the group's images, so file names and the order of the archive have no influence.
+How: stratify.py.
 """
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from core.domain.findings import Finding
@@ -17,9 +12,9 @@ from pipeline.archive.plural import counted
 from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
 from pipeline.dataset.split_sequence import by_sequence, sequence_leak
+from pipeline.dataset.stratify import Held, fill_held_out, fill_train, gather, move_one, stratify
 
 SPLIT_RULE = 2  # part of the fingerprint: incremented whenever the same images would be split differently
-_BACKGROUND = -1  # the class of images without boxes
 _MAX_CUT = 0.5  # of a given train: at most this part of it is moved to a missing val
 _UNEVEN = 0.5  # of the requested size: a smaller split gets a warning
 
@@ -35,38 +30,6 @@ class SplitOptions(Protocol):
     def seed(self) -> int: ...
     @property
     def split(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Images that stay together. `classes`: class -> number of images with it; `size`: number of images."""
-
-    name: str
-    key: bytes
-    classes: Mapping[int, int]
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What splits hold already. `classes`: split -> class -> number of images with it; `sizes`: split -> images."""
-
-    classes: Mapping[str, Mapping[int, int]] = field(default_factory=lambda: {split: {} for split in SPLITS})
-    sizes: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-
-    @classmethod
-    def of(cls, images: list[DatasetImage]) -> "_Held":
-        classes: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
-        for image in images:
-            classes[image.given_split or "train"].update(image.class_ids or {_BACKGROUND})
-        sizes = Counter(image.given_split or "train" for image in images)
-        return cls(classes, {split: sizes[split] for split in SPLITS})
-
-    def total(self, class_id: int) -> int:
-        return sum(counts.get(class_id, 0) for counts in self.classes.values())
-
-
-_NOTHING_HELD = _Held()
 
 
 def assign_splits(
@@ -104,13 +67,13 @@ def split_added(
     `shares`: split -> its fraction of all images; the added ones go where most are missing. `groups` as in
     `assign_splits`; an image of `held` is in none of theirs.
     """
-    gathered = _gather(images, seed, groups)
-    fixed = _Held.of(held)
-    assigned = _stratify(gathered, shares, fixed)
-    _fill_train(gathered, assigned, fixed)
+    gathered = gather(images, seed, groups)
+    fixed = Held.of(held)
+    assigned = stratify(gathered, shares, fixed)
+    fill_train(gathered, assigned, fixed)
     if any(image.label is not None for image in images):
         wanted = [split for split in HELD_OUT_SPLITS if shares.get(split, 0) > 0]
-        _fill_held_out(gathered, assigned, wanted, fixed)
+        fill_held_out(gathered, assigned, wanted, fixed)
     return {image.path: assigned[groups[image.sha256]] for image in images}
 
 
@@ -166,117 +129,16 @@ def _remake(images: list[DatasetImage], options: SplitOptions, groups: Mapping[s
 def _by_content(
     images: list[DatasetImage], fractions: dict[str, float], seed: int, groups: Mapping[str, str]
 ) -> dict[str, str]:
-    gathered = _gather(images, seed, groups)
+    gathered = gather(images, seed, groups)
     shares = {"train": 1.0 - sum(fractions.values()), **fractions}
-    assigned = _stratify(gathered, shares)
-    _fill_train(gathered, assigned)
+    assigned = stratify(gathered, shares)
+    fill_train(gathered, assigned)
     for split in HELD_OUT_SPLITS:
         if fractions[split] > 0 and split not in assigned.values():
-            _move_one(gathered, assigned, split)
+            move_one(gathered, assigned, split)
     if any(image.label is not None for image in images):
-        _fill_held_out(gathered, assigned, [split for split in HELD_OUT_SPLITS if fractions[split] > 0])
+        fill_held_out(gathered, assigned, [split for split in HELD_OUT_SPLITS if fractions[split] > 0])
     return {image.path: assigned[groups[image.sha256]] for image in images}
-
-
-def _gather(images: list[DatasetImage], seed: int, groups: Mapping[str, str]) -> list[_Group]:
-    """Large groups first, while every split has room for them."""
-    classes: dict[str, dict[int, int]] = {}
-    sizes: Counter[str] = Counter()
-    alone: dict[frozenset[int], dict[int, int]] = {}  # shared by all groups of one image with the same classes
-    for image in images:
-        name, found = groups[image.sha256], frozenset(image.class_ids or {_BACKGROUND})
-        if not sizes[name]:
-            classes[name] = alone.setdefault(found, dict.fromkeys(found, 1))
-        else:
-            if sizes[name] == 1:
-                classes[name] = Counter(classes[name])
-            for class_id in found:
-                classes[name][class_id] = classes[name].get(class_id, 0) + 1
-        sizes[name] += 1
-    gathered = [
-        _Group(name, hashlib.sha256(f"{seed}:{name}".encode()).digest(), counts, sizes[name])
-        for name, counts in classes.items()
-    ]
-    return sorted(gathered, key=lambda group: (-group.size, group.key))
-
-
-def _stratify(groups: list[_Group], shares: Mapping[str, float], held: _Held = _NOTHING_HELD) -> dict[str, str]:
-    members: dict[int, list[_Group]] = defaultdict(list)
-    for group in groups:
-        for class_id in group.classes:
-            members[class_id].append(group)
-    left = {class_id: sum(group.classes[class_id] for group in found) for class_id, found in members.items()}
-    wants = {
-        split: {
-            class_id: share * (count + held.total(class_id)) - held.classes[split].get(class_id, 0)
-            for class_id, count in left.items()
-        }
-        for split, share in shares.items()
-    }
-    total = sum(group.size for group in groups) + sum(held.sizes.values())
-    room = {split: share * total - held.sizes[split] for split, share in shares.items()}
-    assigned: dict[str, str] = {}
-    waiting = [(count, class_id) for class_id, count in left.items()]
-    heapify(waiting)
-    while waiting:
-        count, rarest = heappop(waiting)
-        if left.get(rarest) != count:  # an older count: the current one is in the heap as well
-            continue
-        for group in members[rarest]:
-            if group.name in assigned:
-                continue
-            # Ties go to the emptier split, then to train: the order of SPLITS.
-            split = max(SPLITS, key=lambda name: (wants[name][rarest], room[name]))
-            assigned[group.name] = split
-            room[split] -= group.size
-            for class_id, count in group.classes.items():
-                wants[split][class_id] -= count
-                if class_id in left:
-                    left[class_id] -= count
-                    heappush(waiting, (left[class_id], class_id))
-        del left[rarest]
-    return assigned
-
-
-def _fill_train(groups: list[_Group], assigned: dict[str, str], held: _Held = _NOTHING_HELD) -> None:
-    """Give train an image of each class, at the expense of the other splits. Small groups are moved first."""
-    present = {class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes}
-    present |= held.classes["train"].keys()
-    for group in reversed(groups):
-        if assigned[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
-            assigned[group.name] = "train"
-            present |= group.classes.keys()
-
-
-def _move_one(groups: list[_Group], assigned: dict[str, str], split: str) -> None:
-    """Move one group from train to an empty split, if train keeps all its classes without it."""
-    train = [group for group in groups if assigned[group.name] == "train"]
-    counts = Counter(class_id for group in train for class_id in group.classes)
-    # Labelled images first: nothing can be measured on a split of pure background.
-    for group in sorted(train, key=lambda group: (_BACKGROUND in group.classes, group.size)):
-        if len(train) > 1 and all(counts[class_id] > 1 or class_id == _BACKGROUND for class_id in group.classes):
-            assigned[group.name] = split
-            return
-
-
-def _fill_held_out(
-    groups: list[_Group], assigned: dict[str, str], splits: list[str], held: _Held = _NOTHING_HELD
-) -> None:
-    """For classification: give each of `splits` an image of each class, if train keeps one too.
-
-    Not for detection: an image has several classes there, and moving it for one of them moves the others as well.
-    """
-    train = Counter(class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes)
-    train.update(held.classes["train"])
-    for split in splits:
-        present = {class_id for group in groups if assigned[group.name] == split for class_id in group.classes}
-        present |= held.classes[split].keys()
-        for group in reversed(groups):  # small ones first
-            wanted = group.classes.keys() - present
-            if wanted and assigned[group.name] == "train" and all(train[class_id] > 1 for class_id in group.classes):
-                assigned[group.name] = split
-                present |= group.classes.keys()
-                train.subtract(group.classes.keys())
 
 
 def _uneven(

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
+from pipeline.dataset.class_order import natural_order
 from pipeline.dataset.model import HELD_OUT_SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
-from pipeline.dataset.validate import natural_order
 
 
 class Fractions(Protocol):

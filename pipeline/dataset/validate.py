@@ -1,18 +1,17 @@
 """Validation of a raw dataset: which images and boxes are usable, and every finding about them, in one pass."""
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.entry_names import suffix_of
-from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
+from pipeline.dataset.class_order import in_class_order
 from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, where_drawn
 from pipeline.dataset.frozen_images import Exclusion
 from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
+from pipeline.dataset.set_findings import order_note, palette_note, set_findings
 from pipeline.decode.image_facts import SUFFIXES, SUFFIXES_OF, ImageFacts, traits_of
 
 _PALETTES = frozenset({"P", "PA"})
@@ -67,7 +66,7 @@ def check(
             palettes.append(item.image.name)
         if not _has_error(found) and not broken:
             good.append((item, fact, boxes))
-    findings += _palette_note(palettes)
+    findings += palette_note(palettes)
     usable = len(good)
     if exclusion is not None:
         good, excluded = _without_frozen(good, exclusion)
@@ -79,8 +78,8 @@ def check(
     good.reverse()
     images = [_image(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
     if is_whole and (images or not _has_error(dataset.findings)):  # with no image left, the reasons for that are enough
-        findings += _set_findings(dataset, images, classes)
-        findings += _order_note(dataset, classes)
+        findings += set_findings(dataset, images, classes)
+        findings += order_note(dataset, classes)
     return Checked(images, classes, seen - classless - left_out, findings, left_out)
 
 
@@ -110,26 +109,12 @@ def _without_size(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.code != "size-missing"]
 
 
-def _palette_note(names: list[str]) -> Iterator[Finding]:
-    """One note for the whole dataset: often all images have a palette."""
-    if names:
-        have = "1 image has" if len(names) == 1 else f"{len(names)} images have"
-        detail = f"{have} a palette of at most 256 colours, which trainers read as colours. First: {min(names)}."
-        yield Finding.of("image-palette", min(names), detail)
-
-
 def _drain(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
     """Pairs in their order, removed from both lists as they are read."""
     items.reverse()
     facts.reverse()
     while items:
         yield items.pop(), facts.pop()
-
-
-def natural_order(name: str) -> tuple[list[str | int], str]:
-    """A sort key that puts `9` before `10`: runs of the digits 0 to 9 compare as numbers, the rest by code point."""
-    parts = re.split("([0-9]+)", name)  # text and digits alternate, so the same types are compared
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
 def _class_names(dataset: Dataset, good: list[_Good]) -> list[str]:
@@ -141,20 +126,6 @@ def _class_names(dataset: Dataset, good: list[_Good]) -> list[str]:
     names = in_class_order(dataset.kind, found)
     position = {name: at for at, name in enumerate(dataset.class_order)}
     return sorted(names, key=lambda name: position.get(name, len(position)))  # stable
-
-
-def in_class_order(kind: str, names: Iterable[str]) -> list[str]:
-    """Names whose order nothing states: by code point in detection, in natural order in classification."""
-    return sorted(names, key=natural_order) if kind == "classification" else sorted(names)
-
-
-def _order_note(dataset: Dataset, classes: Sequence[str]) -> Iterator[Finding]:
-    used = set(classes)
-    unused = [name for name in dataset.class_order if name not in used]
-    if unused:
-        some = ", ".join(repr(name[:100]) for name in unused[:5])
-        detail = f"The order of the classes names {counted(len(unused), 'class', 'classes')} that no image has: {some}."
-        yield Finding.of("class-order-unused", "", detail)
 
 
 def _classless(item: Item) -> Finding:
@@ -292,52 +263,3 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
         annotation=item.annotation,
         traits=traits_of(fact),
     )
-
-
-def _set_findings(dataset: Dataset, images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
-    """Findings about the dataset as a whole."""
-    if len(images) < limits.MIN_IMAGES:
-        detail = f"The dataset has {counted(len(images), 'usable image')}; at least {limits.MIN_IMAGES} are needed."
-        yield Finding.of("too-few-images", "", detail)
-    if dataset.kind == "detection" and not classes:
-        yield Finding.of("no-boxes", "", "The dataset has no usable box.")
-    if dataset.kind == "classification" and len(classes) < 2:
-        detail = f"There are usable images of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
-        yield Finding.of("too-few-classes", "", detail)
-    if len(classes) > limits.MAX_CLASSES:
-        detail = f"The dataset has {len(classes)} classes; at most {limits.MAX_CLASSES} are accepted. The first are"
-        yield Finding.of("too-many-classes", "", f"{detail} {', '.join(map(repr, classes[:5]))}.")
-        return  # what follows has a finding for each class
-    counts = Counter(class_id for image in images for class_id in image.class_ids)
-    for class_id, name in enumerate(classes):
-        if counts[class_id] < 3:
-            detail = f"{name!r} is in {counted(counts[class_id], 'image')}: too few for train, val and test."
-            yield Finding.of("class-rare", "", detail)
-    yield from _similar_classes(classes)
-    yield from _duplicates(images, classes)
-
-
-def _similar_classes(classes: list[str]) -> Iterator[Finding]:
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name in classes:
-        spellings["".join(char for char in name.casefold() if char.isalnum())].append(name)
-    for key, names in spellings.items():
-        if key and len(names) > 1:
-            detail = f"These names differ only in case, spaces or punctuation: {', '.join(map(repr, names))}."
-            yield Finding.of("class-names-similar", "", detail)
-
-
-def _duplicates(images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
-    first: dict[str, DatasetImage] = {}
-    for image in images:
-        original = first.setdefault(image.sha256, image)
-        if original is image:
-            continue
-        yield Finding.of("image-duplicate", image.name, f"The same bytes as {original.name}.")
-        if original.label is not None and image.label is not None and original.label != image.label:
-            name, other = classes[image.label], classes[original.label]
-            detail = f"The same image as {original.name}, but in class {name!r} instead of {other!r}."
-            yield Finding.of("duplicate-labels-differ", image.name, detail)
-        if original.boxes != image.boxes:
-            detail = f"The same image as {original.name}, but with different boxes."
-            yield Finding.of("duplicate-labels-differ", image.name, detail)

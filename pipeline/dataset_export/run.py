@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.archive.zip_writer import ZipWriter
-from pipeline.dataset.validate import natural_order
+from pipeline.dataset.class_order import natural_order
 from pipeline.dataset_export import writer_of
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.readme import README, readme_text

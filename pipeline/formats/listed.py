@@ -91,7 +91,7 @@ def dataset_of(
     `is_whole`: every annotation file was read to its end. Otherwise its rest may be about any image.
     """
     images = images_of_set(source)
-    items = tuple(_item(image, matched.of.get(image.name)) for image in images)
+    items = tuple(item_of(image, matched.of.get(image.name)) for image in images)
     findings = [*findings, *matched.findings, *_unknown_parts(matched.of.values())]
     broken = matched.doubtful | {image for image, entry in matched.of.items() if not entry.usable}
     if not is_whole:
@@ -131,7 +131,8 @@ def _unknown_parts(entries: Iterable[ListedImage]) -> Iterator[Finding]:
         yield Finding.of("split-value-unknown", name, detail)
 
 
-def _item(image: SourceFile, entry: ListedImage | None) -> Item:
+def item_of(image: SourceFile, entry: ListedImage | None) -> Item:
+    """`entry`: None for an image that no line names."""
     if entry is None:
         return Item(image, coordinates="edges")
     return Item(

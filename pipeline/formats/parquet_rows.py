@@ -17,12 +17,12 @@ from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem
+from pipeline.dataset.model import SPLITS, Dataset, RawBox, RepairedItem
 from pipeline.formats.box_limits import add_box, require_boxes, require_entries
 from pipeline.formats.coordinates import exact, settle_units
 from pipeline.formats.json_lines import Record, read_records
 from pipeline.formats.json_stream import JsonBroken
-from pipeline.formats.listed import ListedImage
+from pipeline.formats.listed import ListedImage, item_of
 from pipeline.formats.text import class_name_fault, clean_label, thousandths
 
 ROWS_FILE = "darkroom-parquet.jsonl"
@@ -75,7 +75,7 @@ def read_unpacked(source: ExtractedArchive, name: str, kind: str) -> Dataset:
         rows.unusable |= {path for path, entry in rows.of.items() if not entry.usable}
     root = file.name[: -len(ROWS_FILE)]
     images = [each for each in source.files if is_image(each.name)]
-    items = tuple(_item(each, rows.of.get(each.name.removeprefix(root))) for each in images)
+    items = tuple(item_of(each, rows.of.get(each.name.removeprefix(root))) for each in images)
     broken = {item.image.name for item in items if item.image.name.removeprefix(root) in rows.unusable}
     if not rows.is_whole:
         broken = {item.image.name for item in items}
@@ -253,18 +253,3 @@ def _fault(rows: _Rows, entry: ListedImage, code: str, detail: str) -> None:
 def _size(stated: Any) -> tuple[int, int] | None:
     is_size = isinstance(stated, list) and len(stated) == 2 and all(type(side) is int and side > 0 for side in stated)
     return (stated[0], stated[1]) if is_size else None
-
-
-def _item(image: SourceFile, entry: ListedImage | None) -> Item:
-    if entry is None:
-        return Item(image, coordinates="edges")
-    return Item(
-        image,
-        boxes=tuple(entry.boxes),
-        split=entry.split,
-        annotation=entry.file.name,
-        size=entry.size,
-        size_line=entry.line,
-        label=entry.label,
-        coordinates=entry.coordinates,
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
-from pipeline.dataset.validate import natural_order
+from pipeline.dataset.class_order import natural_order
 from pipeline.formats.class_folders import Folder, assign_folders
 from pipeline.formats.class_order import CLASS_ORDER
 from pipeline.hub.columns import Columns, Names

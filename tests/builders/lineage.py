@@ -9,7 +9,8 @@ from core import clock
 from core.db.tables import JobRow, RunRow, VersionRow
 from core.domain.ids import new_id
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, new_job_id, receive_job
+from core.services.jobs.commands import new_job_id, receive_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.fine_tuning import queue_training
 from core.services.models.versions import set_alias
 from core.services.projects.lookup import next_version, project_in

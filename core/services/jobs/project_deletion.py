@@ -7,7 +7,7 @@ from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import ProjectInUse
 from core.services.context import Platform
-from core.services.jobs.commands import delete_in
+from core.services.jobs.deletion import delete_in
 from core.services.jobs.derived import delete_derived_of_project
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.projects.commands import mark_project_deleted

@@ -5,7 +5,7 @@ import pytest
 from core.db.tables import VersionRow
 from core.domain.errors import BatchNotReady, Gone, OperationFailed
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.batch_predictions import (
     BatchOptions,
     delete_batch,

@@ -9,7 +9,7 @@ from core.db.tables import BundleRow, ExportRow, OperationRow, VersionRow
 from core.domain.errors import BundleFailed, BundleWithoutOnnx, DarkroomError, Gone, OperationFailed
 from core.domain.keys import bundle_key
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.bundle_inputs import bundle_inputs
 from core.services.models.bundles import BundledContent, Standing, find_bundle, publish_bundle, request_bundle
 from core.services.models.exports import ExportChoice, delete_export

@@ -14,7 +14,7 @@ from core.domain.errors import (
 )
 from core.domain.keys import dataset_export_key, derived_prefix
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, new_job_id, receive_job
+from core.services.jobs.commands import new_job_id, receive_job
 from core.services.jobs.dataset_exports import (
     DatasetExportChoice,
     Standing,
@@ -25,6 +25,7 @@ from core.services.jobs.dataset_exports import (
     publish_dataset_export,
     request_dataset_export,
 )
+from core.services.jobs.deletion import delete_job
 from core.services.maintenance.derived_objects import derived_to_purge, note_derived_purged
 from core.services.maintenance.retention import named_keys
 from core.services.operations.commands import cancel_operation, list_operations, retry_operation

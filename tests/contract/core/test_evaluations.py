@@ -22,7 +22,7 @@ from core.domain.errors import (
     VersionNotFound,
 )
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import evaluations
 from core.services.models.evaluation_inputs import evaluation_inputs

@@ -13,7 +13,7 @@ from core.domain.errors import ExportNotFound, Gone, ModelNotServable, Operation
 from core.domain.ids import new_id
 from core.domain.keys import bundle_key, evaluation_key, export_key
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.exports import (
     FIRST,

@@ -5,7 +5,7 @@ import pytest
 from core.db.tables import JobRow, ProjectRow, ProjectSlugRow, RunRow, VersionRow
 from core.domain.errors import JobInUse, JobNotReady, ModelTrainerMismatch, OutOfMemory, ParamsInvalid, RunNotRetryable
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.fine_tuning import find_weights, queue_training
 from core.services.models.versions import set_alias
 from core.services.runs.commands import cancel_run, get_run, retry_run

@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.versions import remove_alias, roll_back_alias, set_alias
 from core.services.operations.commands import queue_operation
 from core.services.projects.names import log_names

@@ -21,7 +21,7 @@ from core.domain.errors import (
 )
 from core.domain.limits import MAX_LOST_LEASES
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.images import refuse_without_index
 from core.services.maintenance.ended_operations import forget_operation_objects
 from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases

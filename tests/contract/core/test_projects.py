@@ -17,7 +17,8 @@ from core.domain.errors import (
 )
 from core.domain.main_metrics import main_metrics
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, get_job, list_jobs, new_job_id, receive_job
+from core.services.jobs.commands import get_job, list_jobs, new_job_id, receive_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.versions import (
     aliases_of,

@@ -24,8 +24,9 @@ from core.domain.keys import upload_key
 from core.domain.retention import FreeableKind
 from core.domain.states import JobState
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, job_in
+from core.services.jobs.commands import job_in
 from core.services.jobs.corrections import NewCorrection, discard_corrections, save_corrections
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.repair import repair_job
 from core.services.maintenance.retention import forget_old_sources, named_keys
 from core.services.models.batch_predictions import BatchOptions, delete_batch, request_batch

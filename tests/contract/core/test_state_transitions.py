@@ -25,6 +25,7 @@ from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.jobs import commands as jobs
 from core.services.jobs import lifecycle as preparing
+from core.services.jobs.deletion import delete_job
 from core.services.maintenance import recovery as sweep
 from core.services.models import versions
 from core.services.runs import commands as runs
@@ -257,8 +258,8 @@ def test_a_job_in_use_is_not_deleted_and_a_deleted_one_is_gone(platform: Platfor
     job = ready_job(platform)
     run = queued_run(platform, job.id)
     with pytest.raises(JobInUse):
-        jobs.delete_job(platform, job.id)
-    jobs.delete_job(platform, job.id, cancel=True)
+        delete_job(platform, job.id)
+    delete_job(platform, job.id, cancel=True)
     assert runs.get_run(platform.db, run.id).state == "cancelled"
     with pytest.raises(Gone):
         jobs.get_job(platform.db, job.id)
@@ -270,4 +271,4 @@ def test_an_aliased_job_is_not_deleted(platform: Platform) -> None:
     alias: AliasRow = versions.set_alias(platform.db, job.id, "production", version="1")
     assert alias.number == 1
     with pytest.raises(JobInUse):
-        jobs.delete_job(platform, job.id, cancel=True)
+        delete_job(platform, job.id, cancel=True)

@@ -11,7 +11,7 @@ from core.db.transitions import public_fields
 from core.domain.errors import OperationFailed, OperationNotRetryable
 from core.domain.keys import operation_input_key, operation_key
 from core.services.context import Platform, open_platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.maintenance.ended_operations import condense_operation
 from core.services.operations.commands import (
     cancel_operation,

@@ -13,7 +13,7 @@ from core.db import open_database
 from core.db.tables import VersionRow
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.models.versions import list_versions
 from core.services.projects.lookup import project_in
 from core.settings import Settings

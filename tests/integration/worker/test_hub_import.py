@@ -11,7 +11,8 @@ import datasets
 import pytest
 
 from core.db.tables import DatasetRow, JobRow
-from core.services.jobs.commands import delete_job, retry_job
+from core.services.jobs.commands import retry_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.hub_import import import_set
 from pipeline.process.tar import unpack
 from tests.builders.hub_sets import action_set, jpeg, table

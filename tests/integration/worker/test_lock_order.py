@@ -15,7 +15,8 @@ from core.db.tables import JobRow, OperationRow, RunRow, VersionRow
 from core.domain.errors import Conflict, Gone, NotFound, OperationFailed
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, job_in, list_jobs
+from core.services.jobs.commands import job_in, list_jobs
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
 from core.services.models.exports import delete_export, list_exports, request_export

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.mlflow_sync import count_refused_changes, jobs_to_forget, projects_to_forget
 from core.services.models.versions import set_alias

@@ -16,7 +16,8 @@ import pytest
 
 from core.db.tables import JobRow
 from core.domain.errors import Unavailable
-from core.services.jobs.commands import delete_job, retry_job
+from core.services.jobs.commands import retry_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.origin_import import import_origin
 from core.settings import Settings
 from core.storage.locked_files import is_locked

@@ -10,7 +10,8 @@ from sqlalchemy import update
 
 from core.db.tables import JobRow
 from core.domain.errors import JobNotRepairable
-from core.services.jobs.commands import delete_job, list_findings, retry_job
+from core.services.jobs.commands import list_findings, retry_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.repair import list_repairs, repair_job
 from pipeline.archive.source import REPAIR_LOG
 from tests.builders.roles import labelled_yolo

@@ -38,7 +38,8 @@ from core.domain.keys import (
     upload_key,
 )
 from core.services.context import Platform, open_platform
-from core.services.jobs.commands import delete_job, get_job
+from core.services.jobs.commands import get_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.retention import begin_deleting_set, finish_deleting_set, note_job_purged

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from darkroom.schemas import Comparison, EvaluationMatrix, ModelVersion, PairedComparison, PairedFigure
-    from darkroom.schemas.versions import MatrixRow
+    from darkroom.schemas.evaluations import MatrixRow
 
 BEST = "bold green"
 CLASSES_PRINTED = 20

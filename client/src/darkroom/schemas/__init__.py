@@ -1,5 +1,16 @@
 """What the service answers: frozen dataclasses whose fields are called as in its JSON."""
 
+from darkroom.schemas.comparisons import (
+    AnswerBox,
+    ComparedFigure,
+    ComparedImage,
+    Comparison,
+    ComparisonSide,
+    PairedClass,
+    PairedComparison,
+    PairedFigure,
+    VersionAnswer,
+)
 from darkroom.schemas.corrections import Correction, CorrectionBox, DiscardedCorrections, SavedCorrections
 from darkroom.schemas.datasets import (
     Dataset,
@@ -37,6 +48,16 @@ from darkroom.schemas.diffs import (
     SplitMove,
     SplitShift,
 )
+from darkroom.schemas.evaluations import Evaluation, EvaluationMatrix, MatrixCell, MatrixColumn, MatrixRow
+from darkroom.schemas.exports import (
+    EqualPredictions,
+    Export,
+    ExportBaseline,
+    ExportFigure,
+    ExportList,
+    Speed,
+    SpeedOfBoth,
+)
 from darkroom.schemas.predictions import Answer, AnsweringModel, Batch, Box, ImageAnswer, Label, Prediction
 from darkroom.schemas.projects import (
     Alias,
@@ -71,32 +92,7 @@ from darkroom.schemas.service import (
     Service,
     Worker,
 )
-from darkroom.schemas.versions import (
-    AnswerBox,
-    Artifact,
-    ComparedFigure,
-    ComparedImage,
-    Comparison,
-    ComparisonSide,
-    EqualPredictions,
-    Evaluation,
-    EvaluationMatrix,
-    Export,
-    ExportBaseline,
-    ExportFigure,
-    ExportList,
-    MatrixCell,
-    MatrixColumn,
-    MatrixRow,
-    MlflowVersion,
-    ModelVersion,
-    PairedClass,
-    PairedComparison,
-    PairedFigure,
-    Speed,
-    SpeedOfBoth,
-    VersionAnswer,
-)
+from darkroom.schemas.versions import Artifact, MlflowVersion, ModelVersion
 
 __all__ = [
     "Alias",

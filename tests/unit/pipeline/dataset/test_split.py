@@ -205,7 +205,7 @@ def test_the_heap_gives_the_splits_of_a_search_among_all_classes(monkeypatch: py
     options = [PrepareOptions(seed=n, val_fraction=val, test_fraction=test) for n, (val, test) in enumerate(fractions)]
     names = [str(number) for number in range(200)]
     by_heap = [assign_splits(images, names, each) for images, each in zip(sets, options, strict=True)]
-    monkeypatch.setattr(split, "_stratify", _stratify_by_search)
+    monkeypatch.setattr(split, "stratify", _stratify_by_search)
     assert by_heap == [assign_splits(images, names, each) for images, each in zip(sets, options, strict=True)]
 
 

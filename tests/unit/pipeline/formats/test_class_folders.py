@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.dataset.validate import natural_order
+from pipeline.dataset.class_order import natural_order
 from pipeline.formats.class_folders import assign_folders, empty_class_folders, may_be_repeated, repeated_folders
 
 # Number of images by folder (`folder: images`), and the expected class and split of each folder.
