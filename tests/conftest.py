@@ -29,6 +29,36 @@ settings.load_profile("darkroom")
 
 HERE = Path(__file__).parent
 FOLDERS = ("unit", "contract", "integration", "browser", "e2e")
+# Files of one process: they share what takes seconds to start or to import.
+TOGETHER = {
+    "chromium": tuple(f"tests/browser/test_{name}.py" for name in ("every_page", "keyboard", "pages_in_use")),
+    "mlflow": (
+        *("tests/contract/core/test_tracker.py", "tests/integration/deploy/local/test_mlflow_server.py"),
+        *("tests/integration/worker/test_mlflow_projects.py", "tests/integration/worker/test_mlflow_sync.py"),
+    ),
+    "trainers": tuple(
+        f"tests/contract/pipeline/test_{name}.py"
+        for name in (
+            *("trainer", "yolo_trainer", "vit_trainer", "clip_trainer"),
+            *("model_import", "exporters", "fine_tuning"),
+        )
+    ),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, but that some files go to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    together = {path: name for name, paths in TOGETHER.items() for path in paths}
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = super()._split_scope(nodeid)
+            return together.get(path, path)
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -178,10 +208,17 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
 
 
+@pytest.fixture(scope="session")
+def _postgres_copies(postgres_url: str, postgres_template: str) -> Iterator[postgres.Copies]:
+    copies = postgres.Copies(postgres_url, postgres_template)
+    yield copies
+    copies.drop()
+
+
 @pytest.fixture
-def postgres_copy(postgres_url: str, postgres_template: str) -> Iterator[str]:
+def postgres_copy(_postgres_copies: postgres.Copies) -> Iterator[str]:
     """A migrated database of the test's own, on the server."""
-    with postgres.database(postgres_url, template=postgres_template) as url:
+    with _postgres_copies.one() as url:
         yield url
 
 

@@ -3,6 +3,7 @@
 On SQLite; where a test uses the fixture `database_url`, on each of its databases.
 """
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import structlog
 
 from core.services.context import Platform, open_platform
 from core.settings import Settings
+from tests.builders.warm_children import WARM
 from tests.servers.api import serving
+
+STARTING = ("worker.supervision.local_launcher", "api.images.renderer")  # the modules that start children
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,6 +29,22 @@ def _plain_logs() -> None:
             structlog.processors.KeyValueRenderer(),
         ]
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_are_forks() -> Iterator[None]:
+    """Of a process that has imported what they need. Their plots are empty files."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in STARTING:
+            patch.setattr(f"{module}.subprocess", WARM)
+        yield
+
+
+@pytest.fixture
+def new_interpreters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that looks for children among the processes, or at all that they make."""
+    for module in STARTING:
+        monkeypatch.setattr(f"{module}.subprocess", subprocess)
 
 
 @pytest.fixture

@@ -92,14 +92,88 @@ def postgres() -> Iterator[str]:
 @contextmanager
 def database(server: str, *, template: str = "template0") -> Iterator[str]:
     """The URL of a new database on `server`, dropped at the end."""
+    url = _created(server, template)
+    try:
+        yield url
+    finally:
+        _drop(server, url)
+
+
+class Copies:
+    """Databases on `server` like `template`. One that was used is emptied and used again, which takes a tenth of the
+    time of a new one; where a test has changed its schema it is dropped."""
+
+    def __init__(self, server: str, template: str) -> None:
+        self._server, self._template = server, template
+        self._free: list[str] = []
+        self._schema = _schema(make_url(server).set(database=template).render_as_string(hide_password=False))
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """The URL of a database that nobody else uses. Whoever is connected to it at the end is disconnected."""
+        url = self._free.pop() if self._free else _created(self._server, self._template)
+        try:
+            yield url
+        finally:
+            _empty(url)
+            if _schema(url) == self._schema:
+                self._free.append(url)
+            else:
+                _drop(self._server, url)
+
+    def drop(self) -> None:
+        while self._free:
+            _drop(self._server, self._free.pop())
+
+
+def _created(server: str, template: str) -> str:
     name = f"darkroom_test_{uuid4().hex[:12]}"
     with _connect(server) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with _connect(server) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def _drop(server: str, url: str) -> None:
+    with _connect(server) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
+
+
+def _empty(url: str) -> None:
+    """All tables but that of the schema's version."""
+    with _connect(url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        if names := [name for (name,) in connection.execute(_WITH_ROWS)]:
+            connection.execute(f"TRUNCATE {', '.join(names)} CASCADE")
+        connection.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+
+
+_WITH_ROWS = """
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+    AND pg_relation_size(oid) > 0
+"""
+_SCHEMA = """
+    WITH tables AS (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)
+    SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
+        SELECT concat_ws(' ', attrelid::regclass, attname, attnum, atttypid, attnotnull, attisdropped) AS line
+        FROM pg_attribute WHERE attrelid IN (SELECT oid FROM tables) AND attnum > 0
+        UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN (SELECT oid FROM tables)
+        UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN (SELECT oid FROM tables)
+        UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT version_num FROM alembic_version
+        UNION ALL SELECT concat(starelid::regclass, staattnum) FROM pg_statistic
+        WHERE starelid IN (SELECT oid FROM tables)
+    ) AS lines
+"""
+
+
+def _schema(url: str) -> Any:
+    """A digest of its tables, indexes and constraints, and of what is known about their values."""
+    with _connect(url) as connection:
+        return connection.execute(_SCHEMA).fetchone()
 
 
 def _programs() -> Path:

@@ -127,8 +127,12 @@ def _pass_time(channel: Channel, *, ignore: bool, seconds: float = EPOCH_SECONDS
         channel.raise_if_cancelled()
 
 
-if __name__ == "__main__":
-    content = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
+def main(argv: list[str]) -> int:
+    content = json.loads(Path(argv[argv.index("--config") + 1]).read_text())
     made = {"export-version": export, "evaluate-version": evaluate, "index": index}
-    command = {"train": train, "scripted": operate, **made}[sys.argv[1]]
-    sys.exit(run_child(Path(content["out"]), lambda channel: command(content, channel), supervised=True))
+    command = {"train": train, "scripted": operate, **made}[argv[0]]
+    return run_child(Path(content["out"]), lambda channel: command(content, channel), supervised=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.__main__ import main
+from worker import __main__ as workers
 from worker.supervision.local_launcher import LocalLauncher
 from worker.tasks.operations.catalogue import KINDS
 
@@ -16,7 +16,11 @@ class ScriptedLauncher(LocalLauncher):
         return [sys.executable, "-m", "tests.servers.scripted_child", name, "--config", str(spec_file), "--supervised"]
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
     LocalLauncher.command = ScriptedLauncher.command
     KINDS["scripted"] = "tests.servers.scripted_operation"
+    return workers.main(arguments)
+
+
+if __name__ == "__main__":
     main(sys.argv[1:])

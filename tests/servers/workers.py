@@ -3,8 +3,6 @@
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from core.settings import Settings
 from pipeline.samples.scenes import write_archive
 from tests import REPOSITORY
 from tests.builders.training import draw_tree
+from tests.builders.warm_children import WORKERS, WarmChild, fork_warm
 from tests.children import supervised_child
 from tests.waiting import wait_until
 
@@ -43,14 +42,15 @@ class Stack:
     settings: Settings
     platform: Platform
     folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[WarmChild] = field(default_factory=list)
 
-    def start(self, role: str, *, scripted: bool = False) -> subprocess.Popen[bytes]:
+    def start(self, role: str, *, scripted: bool = False) -> WarmChild:
         """`python -m worker <role>`, as the Procfile does. `scripted`: its children only pretend to train."""
-        module = "tests.servers.scripted_worker" if scripted else "worker"
+        module = "tests.servers.scripted_worker" if scripted else "worker.__main__"
         with (self.folder / f"{role}-{len(self.processes)}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, role], cwd=REPOSITORY, env=self.environment(), stdout=log, stderr=log
+            out, environment = log.fileno(), self.environment()
+            process = fork_warm(
+                WORKERS, ["-m", module, role], cwd=REPOSITORY, environment=environment, stdout=out, stderr=out
             )
         self.processes.append(process)
         return process
@@ -123,6 +123,7 @@ class Stack:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
+            process.close()
         self.platform.db.close()
 
     def environment(self) -> dict[str, str]:
@@ -179,6 +180,6 @@ def _if(row: Any, states: Any) -> Any:
     return row if row.state in states else None
 
 
-def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
+def child_of(worker: WarmChild) -> psutil.Process | None:
     """The supervised child of a worker; None when it has none."""
     return supervised_child(of=worker.pid)

@@ -141,6 +141,7 @@ def test_a_thumbnail_is_upright_and_shows_its_boxes_on_request(
     assert len(kept) == 3
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_the_second_request_is_a_read(client: httpx.Client, platform: Platform, url: str) -> None:
     first = client.get(f"{url}/{TURNED}?size=128")
     (key,) = [key for key, _ in platform.store.list_prefix("datasets/") if thumbnail_of(key)]
@@ -151,6 +152,7 @@ def test_the_second_request_is_a_read(client: httpx.Client, platform: Platform, 
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_killed_process_is_replaced_and_costs_no_image(client: httpx.Client, url: str) -> None:
     assert client.get(f"{url}/{TURNED}?size=128").status_code == 200
     kill(rendering())
@@ -173,6 +175,7 @@ def test_an_image_that_decodes_to_gigabytes_is_refused_within_the_limit_of_memor
     assert "more memory than is allowed" in body["detail"]
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_an_image_that_hangs_its_process_is_given_up_and_others_wait_no_longer(
     platform: Platform, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +189,7 @@ def test_an_image_that_hangs_its_process_is_given_up_and_others_wait_no_longer(
         assert client.get(f"{url}/{TURNED}?size=512").status_code == 200
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_too_many_that_wait_are_refused_with_the_time_to_come_back(
     platform: Platform, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +206,7 @@ def test_too_many_that_wait_are_refused_with_the_time_to_come_back(
         assert waiting.result(30).status_code == 200
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_the_process_ends_when_idle_and_with_the_api(
     platform: Platform, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from core.services.runs.commands import cancel_run, stop_run
 from core.services.runs.logs import find_log
 from core.services.work.events import events_after
 from tests.builders.rows import versions_of
+from tests.builders.warm_children import WarmChild
 from tests.servers.api import serving
 from tests.servers.valkey import Valkey
 from tests.servers.workers import REPOSITORY, Stack, child_of, small_set, stack
@@ -75,7 +76,7 @@ def wait_for_heartbeat(line: Stack, run_id: str) -> None:
     line.until(lambda: line.run(run_id).lease_expires_at != before)
 
 
-def freeze(line: Stack, worker: subprocess.Popen[bytes]) -> None:
+def freeze(line: Stack, worker: WarmChild) -> None:
     """Between two of its transactions: frozen inside one, it would keep the lock of SQLite's only writer."""
     while True:
         worker.send_signal(signal.SIGSTOP)

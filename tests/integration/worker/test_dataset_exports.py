@@ -130,6 +130,7 @@ def test_without_the_uploaded_zip_and_the_index_the_prepared_set_is_exported_and
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_killed_child_is_a_lost_attempt_and_the_next_one_writes_the_same(
     platform: Platform, client: httpx.Client, tmp_path: Path
 ) -> None:

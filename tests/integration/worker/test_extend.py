@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import select, update
 
 from core.db.tables import JobRow
-from core.services.jobs.commands import delete_job, retry_job
+from core.services.jobs.commands import retry_job
+from core.services.jobs.deletion import delete_job
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
@@ -294,6 +295,7 @@ def test_a_parent_that_is_another_one_in_the_store_is_not_extended(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("new_interpreters")
 def test_an_extension_whose_child_is_killed_is_done_again(line: Stack, http: httpx.Client, tmp_path: Path) -> None:
     worker = Worker(line.platform, "prepare", "test")
     first = _first(line, worker, tmp_path)

@@ -57,6 +57,7 @@ def test_the_index_of_a_stored_set_is_the_one_that_prepare_writes(line: Stack, t
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_killed_child_is_a_lost_attempt_and_the_next_one_makes_the_index(line: Stack, tmp_path: Path) -> None:
     job_id = line.upload(zip_files(tmp_path / "data.zip", voc_files(images=8)))
     prepare_job(Worker(line.platform, "prepare", "test"), job_id)

@@ -19,7 +19,8 @@ from core.db.tables import DatasetRow, EventRow, JobRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import PLOT_NAMES
 from core.domain.limits import MAX_REFUSALS, MIB
-from core.services.jobs.commands import delete_job, list_findings, retry_job
+from core.services.jobs.commands import list_findings, retry_job
+from core.services.jobs.deletion import delete_job
 from core.services.projects.commands import create_project
 from tests.children import supervised_child
 from tests.servers.workers import Stack, scenes, stack
@@ -60,6 +61,7 @@ def scratch(line: Stack) -> list[Path]:
     return list((line.settings.temp / "attempts").iterdir())
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, worker: Worker, archive: Path) -> None:
     jobs = [line.upload(archive) for _ in range(2)]
     for job_id in jobs:
@@ -76,6 +78,7 @@ def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, work
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_set_deleted_while_the_same_images_are_prepared_is_written_again(
     line: Stack, worker: Worker, archive: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_an_upload_that_the_store_lost_fails_the_job_and_is_not_tried_for_ever(
     assert job.state == "failed" and job.problem is not None and job.problem["slug"] == "preparation-failed"
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_job_deleted_while_it_is_prepared_ends_its_child(line: Stack, worker: Worker, archive: Path) -> None:
     job_id = line.upload(archive)
     began = time.monotonic()
@@ -173,6 +177,7 @@ def test_a_job_deleted_while_it_is_prepared_ends_its_child(line: Stack, worker: 
     assert scratch(line) == []
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_killed_child_is_a_lost_attempt_and_the_third_fails_the_job(
     line: Stack, worker: Worker, archive: Path
 ) -> None:
@@ -183,6 +188,7 @@ def test_a_killed_child_is_a_lost_attempt_and_the_third_fails_the_job(
     assert job.problem is not None and job.problem["slug"] == "preparation-failed"
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_worker_that_drains_gives_the_job_back(line: Stack, worker: Worker, archive: Path) -> None:
     job = while_preparing(line, worker, line.upload(archive), lambda _child: worker.draining.set())
 
