@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import SourceNotReusable
-from core.services.jobs.commands import delete_job
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.origin_import import import_origin, prepare_again
 from tests.builders.voc import voc_zip
 from tests.servers.workers import OPTIONS, Stack, stack

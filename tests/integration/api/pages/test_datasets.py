@@ -11,8 +11,8 @@ import pytest
 from core.db.tables import OperationRow
 from core.domain.errors import DatasetRejected, Unavailable
 from core.services.context import Platform
-from core.services.jobs import commands as jobs
 from core.services.jobs import lifecycle as preparing
+from core.services.jobs.deletion import delete_job
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.test_sets import publish_test_set
 from core.services.work.leases import claim_row
@@ -74,7 +74,7 @@ def test_a_deleted_dataset_says_of_what_project_it_was_when_and_how_it_was_delet
     client: httpx.Client, platform: Platform
 ) -> None:
     first, second = (rows.ready_job(platform, project="raccoons") for _ in range(2))
-    jobs.delete_job(platform, first.id)
+    delete_job(platform, first.id)
     page = page_of(client, f"/ui/datasets/{first.id}", 410)
     assert "raccoons/d1 was deleted" in page and f"<code>DELETE /jobs/{first.id}</code>" in page
     assert 'href="/ui/projects/raccoons"' in page and "just now" in page
