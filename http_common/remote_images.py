@@ -87,7 +87,8 @@ async def _follow(
             try:
                 remote, addresses = await _checked(url, hosts, networks)
             except UrlRefused as error:
-                redirected = f"The URL redirects to {url[:200]}: " if count else ""
+                place = url.partition("?")[0][:200]  # what follows may be a signature
+                redirected = f"The URL redirects to {place}: " if count else ""
                 raise ImageUrlRefused(f"{redirected}{error} Otherwise {_SEND_IT}.", url=url[:500]) from error
             location, content = await _get(client, remote, addresses, max_bytes, received)
             if location is None:

@@ -1,6 +1,6 @@
 """HTTP/1.1 to the services behind the API, over connections that are kept.
 
-What a prediction costs on its way through the API is mostly this: see docs/performance.md for the same with httpx.
+httpx takes five times the processor time for a prediction that is passed on: docs/performance.md.
 """
 
 import asyncio
