@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
 # Processes take test files in the order of the folders: the long tests with real processes come before the unit tests.
+# Files that share a server or libraries go to one process (tests/conftest.py).
 # Three on two cores, as many tests wait for servers and children; the slow ones measure times and use both cores.
 # COVERAGE=1 measures the lines that run in these processes; `make coverage` reports them.
 PYTEST := $(PY) -m pytest -q --dist loadfile --no-loadscope-reorder

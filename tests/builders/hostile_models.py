@@ -1,7 +1,7 @@
 """Uploads that are no model, or a broken or a hostile one, each with what its refusal says.
 
-`python -m tests.builders.hostile_models FOLDER` writes and imports all of them in one process, because the frameworks
-take seconds to import, and writes the outcomes to FOLDER/outcomes.json: name -> the problem, null for an import.
+`main([FOLDER])` writes and imports all of them in one process, which changes its folder and its environment, and writes
+the outcomes to FOLDER/outcomes.json: name -> the problem, null for an import.
 """
 
 import io
@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import struct
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -231,7 +230,8 @@ def import_all(folder: Path) -> dict[str, Any]:
     return outcomes
 
 
-if __name__ == "__main__":
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(Path(sys.argv[1]) / "hub")}
-    found = import_all(Path(sys.argv[1]))
-    (Path(sys.argv[1]) / "outcomes.json").write_text(json.dumps(found))
+def main(arguments: list[str]) -> int:
+    folder = Path(arguments[0])
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
+    (folder / "outcomes.json").write_text(json.dumps(import_all(folder)))
+    return 0

@@ -41,6 +41,7 @@ _OF_WORKERS = (
     *("tests.servers.scripted_worker", "tests.servers.scripted_operation", "worker.tasks.housekeeping", "worker.loop"),
     *("core.queue.app", "celery.apps.worker", "celery.worker", "celery.concurrency.thread"),
 )
+_CLASSIFIERS = ("clip", "vit")  # whose forks are of one process: they share most of what they import
 _MESSAGE = 65_536  # bytes; a request has some thousand
 _LOCK = threading.Lock()  # one request at a time
 
@@ -100,7 +101,7 @@ def fork_warm(
     from_child, pipe = os.pipe() if stdout is None else (None, None)
     request = json.dumps({"argv": argv, "cwd": str(cwd), "environment": environment}).encode()
     with _LOCK:
-        connection = _server(libraries)
+        connection = _server("+".join(_CLASSIFIERS) if libraries in _CLASSIFIERS else libraries)
         socket.send_fds(connection, [request], [stdin, pipe if stdout is None else stdout, stderr, status])
         pid = int(connection.recv(_MESSAGE) or b"0")
     for end in (stdin, status, pipe):
@@ -218,7 +219,8 @@ def _import(libraries: str, home: Path) -> None:
         return
     environment = "pipeline.trainers.yolo.environment" if libraries == "yolo" else "pipeline.process.huggingface_env"
     import_module(environment).go_offline(home)
-    for module in ("pipeline.cli.train", "pipeline.training.run", f"pipeline.trainers.{libraries}.recipe"):
+    recipes = [f"pipeline.trainers.{trainer}.recipe" for trainer in libraries.split("+")]
+    for module in ("pipeline.cli.train", "pipeline.training.run", *recipes):
         import_module(module)
 
 

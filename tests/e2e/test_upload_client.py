@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -91,6 +92,11 @@ class LocalService:
         finally:
             database.close()
 
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.communicate()
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         wait_until(condition, seconds=60, what=lambda: (self.folder / "api.log").read_text()[-3000:])
 
@@ -99,9 +105,17 @@ class LocalService:
 def local(tmp_path: Path, sqlite_url: str) -> Iterator[LocalService]:
     made = LocalService(tmp_path, sqlite_url)
     yield made
-    for process in made.started:
-        process.kill()
-        process.communicate()
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def answering(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    """One for all tests that stop none."""
+    folder = tmp_path_factory.mktemp("service")
+    made = LocalService(folder, f"sqlite:///{shutil.copy(sqlite_template, folder / 'darkroom.db')}")
+    made.start_api()
+    yield made
+    made.end()
 
 
 def big_zip(path: Path, *, mib: int) -> Path:
@@ -141,30 +155,28 @@ def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(local: Local
     assert not list((local.folder / "cache/darkroom/uploads").iterdir())
 
 
-def test_the_client_sends_nothing_that_would_be_refused(local: LocalService) -> None:
-    local.start_api()
-    archive = voc_zip(local.folder / "evil.zip")
+def test_the_client_sends_nothing_that_would_be_refused(answering: LocalService) -> None:
+    archive = voc_zip(answering.folder / "evil.zip")
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("../../evil.jpg", b"x")
 
-    client = local.start_client(archive)
+    client = answering.start_client(archive)
     stdout, stderr = client.communicate(timeout=60)
 
     assert client.returncode == 1 and not stdout
     assert "../../evil.jpg: " in stderr and "nothing was sent" in stderr
-    assert local.received() == 0 and not httpx.get(f"{local.url}/jobs").json()["items"]
+    assert answering.received() == 0 and not httpx.get(f"{answering.url}/jobs").json()["items"]
 
 
-def test_the_client_sends_options_and_names_a_bad_one(local: LocalService) -> None:
-    local.start_api()
-    archive = voc_zip(local.folder / "small.zip")
+def test_the_client_sends_options_and_names_a_bad_one(answering: LocalService) -> None:
+    archive = voc_zip(answering.folder / "small.zip")
 
-    stdout, stderr = local.start_client(archive, project="balls", seed=7, name="Balls").communicate(timeout=60)
+    stdout, stderr = answering.start_client(archive, project="balls", seed=7, name="Balls").communicate(timeout=60)
     assert "balls/d1 is received" in stderr
-    job = httpx.get(f"{local.url}/jobs/{stdout.strip()}").json()
+    job = httpx.get(f"{answering.url}/jobs/{stdout.strip()}").json()
     assert (job["options"]["seed"], job["name"]) == (7, "Balls"), stderr
 
-    bad = local.start_client(archive, seed="banana", val_fraction="many")
+    bad = answering.start_client(archive, seed="banana", val_fraction="many")
     printed = bad.communicate(timeout=60)[1]
     assert bad.returncode == 1 and "seed: " in printed and "val_fraction: " in printed
     assert printed.count("valid integer") == 1, printed

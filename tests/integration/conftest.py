@@ -13,6 +13,7 @@ import structlog
 
 from core.services.context import Platform, open_platform
 from core.settings import Settings
+from tests.builders.empty_plots import touching_plots
 from tests.builders.warm_children import WARM
 from tests.servers.api import serving
 
@@ -33,10 +34,11 @@ def _plain_logs() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _children_are_forks() -> Iterator[None]:
-    """Of a process that has imported what they need. Their plots are empty files."""
+    """Of a process that has imported what they need. Plots of datasets are empty files, in this process too."""
     with pytest.MonkeyPatch.context() as patch:
         for module in STARTING:
             patch.setattr(f"{module}.subprocess", WARM)
+        patch.setattr("pipeline.prepare.run.drawing_plots", touching_plots)
         yield
 
 

@@ -1,9 +1,6 @@
 """Models that were trained elsewhere: whole ones become what the trainers publish, the others are refused."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +10,11 @@ import pytest
 from pipeline.__main__ import run
 from pipeline.model_import.folder import CLASSIFIERS as MODEL_TYPES
 from pipeline.trainers import clip, vit, yolo
-from tests import REPOSITORY
 from tests.builders.class_folders import folder_files
 from tests.builders.foreign_models import CLASSES, clip_files, detector, pt_of, vit_files, zip_of
 from tests.builders.hostile_models import CLASSIFIERS, DETECTORS, MARK
 from tests.builders.voc import image_bytes, voc_files, zip_files
+from tests.builders.warm_children import run_warm
 
 REFUSED = {**CLASSIFIERS, **DETECTORS}
 
@@ -28,10 +25,7 @@ Import = Callable[..., Path]
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Every hostile model, imported in one process: its folder, and the problem of each."""
     folder = tmp_path_factory.mktemp("hostile")
-    command = [sys.executable, "-m", "tests.builders.hostile_models", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_warm("yolo", "-m", "tests.builders.hostile_models", folder, folder=folder, seconds=240)
     return folder, json.loads((folder / "outcomes.json").read_text())
 
 

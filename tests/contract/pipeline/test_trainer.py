@@ -21,6 +21,7 @@ from tests import REPOSITORY
 from tests.builders.classification_tree import draw_classified_tree
 from tests.builders.clip_model import make_clip
 from tests.builders.training import CLASSES, Child, draw_tree, start_training
+from tests.builders.warm_children import start_warm
 
 Start = Callable[..., Child]
 
@@ -329,10 +330,8 @@ def test_a_crash_is_reported_with_the_end_of_its_traceback(trainer: str, start: 
     assert "FileNotFoundError" in child.problem()["facts"]["traceback"][-1]
 
 
-def export_version(
-    artifacts: Path, out: Path, trainer: str, to: str, precision: str
-) -> "subprocess.CompletedProcess[str]":
-    """The command of workers, without a dataset."""
+def export_version(artifacts: Path, out: Path, trainer: str, to: str, precision: str) -> tuple[int, str]:
+    """The command of workers, without a dataset: its exit status, and what it printed."""
     spec = ExportSpec(
         out=out,
         model=artifacts,
@@ -344,10 +343,11 @@ def export_version(
         precision=precision,
         dataset=None,
     )
-    config = out.with_suffix(".json")
+    config, log = out.with_suffix(".json"), out.with_suffix(".log")
     config.write_text(spec.model_dump_json())
-    command = [sys.executable, "-m", "pipeline", "export-version", "--config", str(config)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    child = start_warm(trainer, ["export-version", "--config", str(config)], cwd=REPOSITORY, log=log)
+    child.close()
+    return child.wait(300), log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -364,8 +364,8 @@ def test_an_export_answers_as_the_trained_model_does(
     finished: Child, trainer: str, to: str, precision: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ran = export_version(finished.out / "artifacts", out, trainer, to, precision)
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    status, printed = export_version(finished.out / "artifacts", out, trainer, to, precision)
+    assert status == 0, printed[-3000:]
     result = read_result_of(out, Exported)
     certificate = json.loads((out / "certificate.json").read_text())
     assert result is not None and result.passed == certificate["passed"] is True, certificate["reasons"]
@@ -380,7 +380,7 @@ def test_an_export_answers_as_the_trained_model_does(
 
 
 def test_an_export_that_cannot_be_made_leaves_its_reason(finished: Child, trainer: str, tmp_path: Path) -> None:
-    ran = export_version(finished.out / "artifacts", tmp_path / "out", trainer, "onnx", "int8")
+    status, _ = export_version(finished.out / "artifacts", tmp_path / "out", trainer, "onnx", "int8")
     problem = read_problem(tmp_path / "out")
-    assert ran.returncode == 1 and problem is not None
+    assert status == 1 and problem is not None
     assert problem.slug == "export-unsupported" and "training images" in problem.detail
