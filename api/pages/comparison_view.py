@@ -73,12 +73,12 @@ def verdict_of(found: Comparison) -> Verdict | None:
         title = f"Whether {second} is better than {first} cannot be said"
         return Verdict(word, title, f"{figures}. There is no interval: {why}.")
     low, high = figure.interval
+    by = f"{name} is {abs(figure.change):.3f} {'lower' if figure.change < 0 else 'higher'}"
     if word == "unclear":
-        title = f"Whether {second} is better than {first} is not certain: {name} changes by {figure.change:+.3f}"
-        bounds = f"With a confidence of 95 % the change is between {low:+.3f} and {high:+.3f}, so it may be chance"
-        return Verdict(word, title, f"{bounds}: more images narrow this. {figures}.")
+        title = f"{second} is not certainly {'worse' if figure.change < 0 else 'better'} than {first}: {by}, between "
+        title += f"{max(0.0, -low):.3f} lower and {max(0.0, high):.3f} higher with a confidence of 95 %"
+        return Verdict(word, title, f"It may be chance; more images narrow this. {figures}.")
     least, most = sorted((abs(low), abs(high)))
-    by = f"{name} is {abs(figure.change):.3f} {'higher' if figure.change > 0 else 'lower'}"
     title = f"{second} is {word} than {first}: {by}, between {least:.3f} and {most:.3f} with a confidence of 95 %"
     return Verdict(word, title, f"{figures}.")
 

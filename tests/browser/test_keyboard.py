@@ -52,7 +52,7 @@ def test_dialogs_open_by_enter_keep_the_focus_close_by_escape_and_give_it_back(
             if not opener.evaluate("(each) => document.activeElement === each"):
                 wrong.append(f"{address}: the focus did not return to {opener.inner_text()}")
     assert wrong == [], "\n".join(wrong)
-    assert opened > 5
+    assert opened >= 4
 
 
 def test_cells_of_a_matrix_are_gone_through_by_arrows(visits: Visits, furnished: Service) -> None:
@@ -85,6 +85,8 @@ def _faults_of_walk(page: Page) -> list[str]:
     walk = page.evaluate("() => window.walked()")
     faults = [f"not reached: {each}" for each in walk["missed"]]
     faults += [f"no visible focus: {each}" for each in dict.fromkeys(walk["unseen"])]
+    if walk["begins"]:
+        faults.append(f"the first stop is {walk['begins']}")
     if walk["turned"]:
         faults.append(f"out of order: {walk['turned']}")
     return faults

@@ -5,20 +5,26 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from pydantic import SecretStr
 
 from core.db.migrate import upgrade
-from core.db.tables import RunRow
+from core.db.tables import OperationRow, RunRow
 from core.services.context import Platform, open_platform
+from core.services.models.evaluations import EvaluationRequest, request_evaluation
+from core.services.models.versions import set_alias
 from core.services.projects import commands as projects
 from core.services.work.leases import report_progress
 from core.settings import Settings
+from pipeline.evaluation.detection_metrics import ImageBoxes
 from tests.browser import pages
 from tests.browser.service import PROJECT, Service, service, suspects
 from tests.browser.visits import OVERFLOWS, Visits, set_hidden
-from tests.builders import published, rows
+from tests.builders import answered, published, rows
+from tests.builders.evaluated import claimed
+from tests.builders.indexed import box, indexed_image, indexed_job
 from tests.builders.prepared import prepared_job
 from tests.builders.voc import annotation, image_bytes, voc_zip, zip_files
 from tests.servers.api import serving
@@ -151,6 +157,52 @@ def test_open_pages_come_back_by_themselves_when_the_api_has_restarted(visits: V
         expect(run.locator("#figures tbody tr")).to_have_count(3)
         visits.close()
     platform.db.close()
+
+
+def test_an_alias_that_somebody_else_moves_is_moved_on_an_open_page_or_asked_about(
+    visits: Visits, tmp_path: Path
+) -> None:
+    visits.expect_fault(r"/ui/events.*ERR_FAILED")
+    with service(tmp_path) as made:
+        db = made.platform.db
+        job = published.ready_job(made.platform, project="moved")
+        for _ in range(2):
+            published.version(made.platform, job.id, b"weights")
+        live = visits.open(f"{made.url}/ui/projects/moved/versions/2")
+        stale = visits.open(f"{made.url}/ui/projects/moved/versions/1")
+        stale.route("**/ui/events*", lambda route: route.abort())
+        stale.reload()
+        set_alias(db, "moved", "production", version="v2")
+        expect(live.locator("#version-facts").get_by_text("production")).to_be_visible()
+        expect(live.get_by_role("button", name="Promote to production")).to_have_count(0)
+        stale.get_by_role("button", name="Promote to production").click()
+        stale.get_by_role("button", name="Promote", exact=True).click()
+        expect(
+            stale.get_by_text("It pointed at nothing when this page was made, and points at v2 now.")
+        ).to_be_visible()
+        stale.get_by_role("button", name="Point it at v1").click()
+        expect(stale.locator("#version-facts").get_by_text("production")).to_be_visible()
+        assert made.client.aliases.get("moved", "production").version == "v1"
+        expect(live.get_by_role("button", name="Promote to production")).to_be_visible()
+
+
+def test_a_page_that_waits_for_an_evaluation_fills_in_by_itself(visits: Visits, tmp_path: Path) -> None:
+    with service(tmp_path) as made:
+        platform, content = made.platform, image_bytes(size=(96, 64))
+        image = indexed_image("a.jpg", content, split="test", boxes=(box(0, 10, 10, 40, 40),))
+        job = indexed_job(platform, {image: content}, classes=("ball",), project="yard")
+        found = {"a.jpg": ImageBoxes(np.array([[0, 10, 10, 40, 40.0]]), np.array([[10, 10, 40, 40, 0.9, 0]]))}
+        version = answered.trained(platform, job, {"test": {"mAP50": 0.5}})
+        request = EvaluationRequest(job.id, version="yard/v1")
+        operation = request_evaluation(platform, request).operation
+        page = visits.open(f"{made.url}/ui/projects/yard/versions/1/images")
+        expect(page.get_by_text("waits for a worker")).to_be_visible()
+        claim = claimed(platform, operation.id)
+        report_progress(platform.db, OperationRow, claim, stage="predicting", progress={"done": 1, "total": 3})
+        expect(page.get_by_text("Evaluating now, 1 of 3")).to_be_visible()
+        answered.evaluated_detector(platform, version, job, found, ("ball",), claim=claim)
+        expect(page.locator("#answers .answer")).to_have_count(1)
+        expect(page.locator("#answers img")).to_have_js_property("naturalWidth", 96)
 
 
 def _epoch(platform: Platform, claim: Any, epoch: int) -> None:

@@ -10,6 +10,7 @@ from core.db.tables import EvaluationRow, JobRow, VersionRow
 from core.services.context import Platform
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
 from core.services.runs import lifecycle as training
+from core.services.work.leases import Claim
 from pipeline.evaluation.detection_metrics import ImageBoxes, metrics_of_boxes, scored_boxes
 from pipeline.evaluation.image_results import ClassifierResults, ImageResults
 from pipeline.evaluation.matched_predictions import figures_above, matched_boxes
@@ -58,8 +59,9 @@ def evaluated_detector(
     classes: tuple[str, ...],
     *,
     threshold: float = 0.5,
+    claim: Claim | None = None,
 ) -> EvaluationRow:
-    """On the test split. `images`: by path."""
+    """On the test split. `images`: by path. `claim`: of the operation that makes it, if there is one."""
     results = detector(list(images.values()), classes=classes, least=threshold, paths=list(images))
     lines = [
         {
@@ -71,9 +73,8 @@ def evaluated_detector(
         }
         for path, boxes in images.items()
     ]
-    return _evaluation(
-        platform, version, job, detector_metrics(list(images.values()), classes, threshold), results, lines
-    )
+    metrics = detector_metrics(list(images.values()), classes, threshold)
+    return _evaluation(platform, version, job, metrics, results, lines, claim=claim)
 
 
 def detector_metrics(images: Sequence[ImageBoxes], classes: Sequence[str], threshold: float) -> dict[str, Any]:
@@ -143,9 +144,11 @@ def _evaluation(
     metrics: dict[str, Any],
     results: ImageResults,
     lines: Sequence[Mapping[str, Any]],
+    *,
+    claim: Claim | None = None,
 ) -> EvaluationRow:
     request = EvaluationRequest(job.id, version=f"{version.project}/v{version.number}")
-    claim = claimed(platform, request_evaluation(platform, request).operation.id)
+    claim = claim or claimed(platform, request_evaluation(platform, request).operation.id)
     contents = {
         "metrics.json": json.dumps({"test": metrics}).encode(),
         "predictions.jsonl": "".join(f"{json.dumps(line)}\n" for line in lines).encode(),

@@ -3,7 +3,10 @@ import { one } from "../lib/dom.js";
 import { startAliases } from "./aliases.js";
 import { startEvaluating } from "./evaluating.js";
 
-one(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }); // on a phone it may be beside the window
+// On a phone the current tab may be beside the window. Not by `scrollIntoView`: the Tab key would begin there.
+const tabs = one(".tabs");
+const current = one(".tabs [aria-current]");
+if (current) tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - current.offsetWidth) / 2;
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
