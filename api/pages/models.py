@@ -129,6 +129,7 @@ def read_version(
         classes=None if every_class else CLASSES,
         aliases=moves,
         is_served=_is_served(platform, exports.items),
+        is_exported=bool(exports.waiting),
     )
 
 

@@ -118,6 +118,7 @@ def _predict(page: Page, stack: PrivateStack) -> None:
     scene = {"name": "scene.jpg", "mimeType": "image/jpeg", "buffer": _scene()}
     page.get_by_label("Choose images").set_input_files(scene)  # type: ignore[arg-type]  # FilePayload
     expect(page.locator("[data-count]").first).to_have_text(re.compile(r"\d"), timeout=120_000)
+    expect(page.locator("[data-loading]")).to_contain_text("loading the model (first use)")
 
 
 def _correct(page: Page, stack: PrivateStack, job_id: str) -> str:

@@ -105,6 +105,20 @@ def test_of_several_images_each_has_its_own_answer(
     asyncio.run(run())
 
 
+def test_the_answer_that_waited_for_its_model_says_how_long(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    publish(platform, "squares", exports["detection"])
+
+    async def run() -> None:
+        async with served(platform) as client:
+            first, second = [(await predicted(client, images[0], "squares")).json()["images"][0] for _ in range(2)]
+        assert first["milliseconds"].pop("loading") > 0
+        assert first["milliseconds"].keys() == second["milliseconds"].keys() >= {"queued", "inference"}
+
+    asyncio.run(run())
+
+
 def test_what_cannot_be_served_says_why(platform: Platform, exports: dict[str, Path], images: list[bytes]) -> None:
     publish(platform, "failed", exports["detection"], passed=False)
     good = publish(platform, "squares", exports["detection"])

@@ -215,10 +215,14 @@ def test_exports_say_why_they_were_refused_and_what_is_being_made(
     platform: Platform, client: httpx.Client, yard: Yard
 ) -> None:
     assert "No export yet" in page_of(client, f"{YARD}/exports")
+    first = client.post("/models/yard/v1/exports", json={"format": "onnx", "precision": "fp16"}).json()
+    assert "is being made and compared" in page_of(client, YARD)
+    client.post(f"/operations/{first['operation_id']}/cancel")
     reason = "mAP50-95 fell by 0.031 <b>"
     published.export(platform, yard.version, b"int8", ExportChoice("onnx", "int8"), passed=False, reasons=[reason])
     published.export(platform, yard.version, b"onnx")
     made = client.post("/models/yard/v1/exports", json={"format": "openvino"}).json()
+    assert "is being made and compared" not in page_of(client, YARD), "the ONNX answers"
     page = page_of(client, f"{YARD}/exports")
     assert "mAP50-95 fell by 0.031 &lt;b&gt;" in page and "refused" in page and "force=true" in page
     assert f'data-topics="{made["operation_id"]}"' in page and "Make the bundle" in page

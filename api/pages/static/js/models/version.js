@@ -12,5 +12,5 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
-startAliases(["version-facts", "version-actions", "aliases", "alias-known"]);
+startAliases(["version-facts", "version-actions", "served", "aliases", "alias-known"]);
 startEvaluating();
