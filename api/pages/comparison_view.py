@@ -60,7 +60,8 @@ def verdict_of(found: Comparison) -> Verdict | None:
     paired = found.paired
     if paired is None or not paired.figures:
         return None
-    figure, first, second = paired.figures[0], found.first.version, found.second.version
+    figure = paired.figures[0]
+    first, second = (side.version.rpartition("/")[2] for side in (found.first, found.second))
     name = _NAMES.get(figure.metric, figure.metric)
     word = word_of(figure)
     images = f"{paired.images:,} image{'' if paired.images == 1 else 's'}"
@@ -75,11 +76,11 @@ def verdict_of(found: Comparison) -> Verdict | None:
     low, high = figure.interval
     by = f"{name} is {abs(figure.change):.3f} {'lower' if figure.change < 0 else 'higher'}"
     if word == "unclear":
-        title = f"{second} is not certainly {'worse' if figure.change < 0 else 'better'} than {first}: {by}, between "
-        title += f"{max(0.0, -low):.3f} lower and {max(0.0, high):.3f} higher with a confidence of 95 %"
+        claim = f"{second} is not certainly {'worse' if figure.change < 0 else 'better'} than {first}"
+        title = f"{claim}: {by} ({low:+.3f} to {high:+.3f} with a confidence of 95 %)"
         return Verdict(word, title, f"It may be chance; more images narrow this. {figures}.")
     least, most = sorted((abs(low), abs(high)))
-    title = f"{second} is {word} than {first}: {by}, between {least:.3f} and {most:.3f} with a confidence of 95 %"
+    title = f"{second} is {word} than {first}: {by} ({least:.3f} to {most:.3f} with a confidence of 95 %)"
     return Verdict(word, title, f"{figures}.")
 
 

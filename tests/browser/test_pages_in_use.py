@@ -159,7 +159,7 @@ def test_open_pages_come_back_by_themselves_when_the_api_has_restarted(visits: V
     platform.db.close()
 
 
-def test_an_alias_that_somebody_else_moves_is_moved_on_an_open_page_or_asked_about(
+def test_an_alias_that_somebody_else_moves_is_moved_on_an_open_page_or_is_a_question(
     visits: Visits, tmp_path: Path
 ) -> None:
     visits.expect_fault(r"/ui/events.*ERR_FAILED")
