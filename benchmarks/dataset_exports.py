@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.image_sets import SMALL_PHOTO, write_set
+from pipeline.layouts import TAR_FILE
 from pipeline.params.dataset_exports import EXPORT_FORMATS, formats_of
 from pipeline.params.prepare import PrepareOptions
 
@@ -114,7 +115,7 @@ def _prepare(archive: Path, out: Path) -> None:
     spec = {"archive": str(archive), "source": source, "options": PrepareOptions().model_dump()}
     ended = _run("prepare", out, spec | {"processes": THREADS, "tree": False})
     assert ended.status == 0, ended
-    (out / "prepared.tar").unlink()  # not read: the images come from what was uploaded
+    (out / TAR_FILE).unlink()  # not read: the images come from what was uploaded
 
 
 def _export(spec: dict[str, Any], archive: Path, out: Path, *, kill_after: float | None = None) -> Ended:

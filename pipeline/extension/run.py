@@ -1,6 +1,8 @@
 """An extension from its spec to the ZIP of the next revision: read what is added -> grow -> write."""
 
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -45,10 +47,13 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     OutOfSpace."""
     steps.stage("reading")
     (of_parent := scratch / "parent").mkdir()
-    source = plain_archive(spec.parent, of_parent, steps)
-    verified = spec.verified and source == spec.parent
-    parent = read_parent(source, spec.index, kind=spec.kind, classes=spec.classes, verified=verified, scratch=scratch)
-    read = _read_additions(spec, scratch, steps) if spec.additions else _Read(Additions(), [])
+    with _reading_additions(spec, scratch, steps) as additions:
+        source = plain_archive(spec.parent, of_parent, steps)
+        verified = spec.verified and source == spec.parent
+        parent = read_parent(
+            source, spec.index, kind=spec.kind, classes=spec.classes, verified=verified, scratch=scratch
+        )
+        read = additions()
     corrections = read_changes(spec.changes) if spec.changes else {}
     steps.stage("merging")
     grown = _grown(parent.revision, read, corrections, spec, steps)
@@ -66,11 +71,13 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     )
 
 
-def _read_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> _Read:
-    """Each image and its annotations, validated as those of any upload. Its images need be no dataset alone."""
-    assert spec.additions is not None  # noqa: S101 - for the type checker
-    known = read_known(spec.index)
-    with InspectAhead(spec.processes, known=known) as ahead:
+@contextmanager
+def _reading_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> Iterator[Callable[[], _Read]]:
+    """Their images are decoded while the body runs; what it yields waits for them. Raises Rejected, RunCancelled."""
+    if spec.additions is None:
+        yield lambda: _Read(Additions(), [])
+        return
+    with InspectAhead(spec.processes, known=read_known(spec.index)) as ahead:
         source, findings = extract_dataset(
             spec.additions,
             scratch,
@@ -79,14 +86,21 @@ def _read_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> _R
             each=lambda files: ahead.add([file for file in files if is_image(file.name)]),
             keep=REMOVE_FILE,
         )
-        remove = _remove_list(source, findings)
-        source = replace(source, files=tuple(file for file in source.files if base_of(file.name) != REMOVE_FILE))
-        if not any(is_image(file.name) for file in source.files) and remove:
-            return _Read(Additions(remove=remove), findings)
-        options = spec.options
-        classes = spec.classes if spec.kind == "classification" else ()
-        dataset = read_dataset(source, findings, background=options.background, split=options.split, classes=classes)
-        facts = ahead.facts([item.image for item in dataset.items], steps.tick)
+        yield lambda: _read_additions(spec, source, findings, ahead, steps)
+
+
+def _read_additions(
+    spec: ExtendSpec, source: ExtractedArchive, findings: list[Finding], ahead: InspectAhead, steps: StageReporter
+) -> _Read:
+    """Each image and its annotations, validated as those of any upload. Its images need be no dataset alone."""
+    remove = _remove_list(source, findings)
+    source = replace(source, files=tuple(file for file in source.files if base_of(file.name) != REMOVE_FILE))
+    if not any(is_image(file.name) for file in source.files) and remove:
+        return _Read(Additions(remove=remove), findings)
+    options = spec.options
+    classes = spec.classes if spec.kind == "classification" else ()
+    dataset = read_dataset(source, findings, background=options.background, split=options.split, classes=classes)
+    facts = ahead.facts([item.image for item in dataset.items], steps.tick)
     findings = findings + dataset.findings
     if dataset.kind != spec.kind:
         detail = f"The dataset is of the kind {spec.kind}; what is added is {dataset.kind} ({dataset.format})."
