@@ -73,6 +73,12 @@ def test_a_thumbnail_has_one_size_and_its_box_in_the_right_place(
     assert any(_close(pixel, (0xD5, 0x5E, 0x00)) for pixel in line), line
 
 
+def test_the_face_of_plain_names_is_the_one_that_matplotlib_finds() -> None:
+    plain, found = face_for(["cat", "IMG_0001.jpg"]), face_for(["ü"])
+    assert plain is not None and Path(plain).is_file()
+    assert found is not None and Path(plain).name == Path(found).name == "DejaVuSans.ttf"
+
+
 def _close(pixel: object, shade: tuple[int, int, int]) -> bool:
     return isinstance(pixel, tuple) and all(abs(a - b) < 40 for a, b in zip(pixel, shade, strict=True))
 
