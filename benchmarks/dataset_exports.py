@@ -33,7 +33,7 @@ KINDS = ("detection", "classification")
 CLASSES = 10
 THREADS = 2
 EXPORT_FILE = "dataset.zip"
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class Ended(NamedTuple):
@@ -142,7 +142,7 @@ def _run(command: str, out: Path, spec: dict[str, Any], *, kill_after: float | N
                 break
             if kill_after is not None and time.monotonic() - started > kill_after:
                 os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - started
     return Ended(process.returncode, seconds, usage.ru_utime + usage.ru_stime, mib)
