@@ -45,6 +45,7 @@ def test_findings_are_paged_without_gaps_and_can_be_filtered(client: httpx.Clien
             break
     assert seen == 7 and set(page["items"][0]) == {
         "code",
+        "title",
         "severity",
         "path",
         "line",
