@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from fastapi import APIRouter, Request
@@ -143,6 +144,13 @@ def _missing(job: JobRow, *, in_: JobRow) -> list[str]:
 
 def drawn_lineage(lineage: Lineage) -> Markup:
     """The drawing of the API inside the page: in its colours, with links to pages."""
+    return _drawn(lineage.model_dump_json())
+
+
+@lru_cache(maxsize=16)  # some hundred kilobytes each
+def _drawn(text: str) -> Markup:
+    """By the JSON of the lineage: a page that follows its project is read again and again with the same one."""
+    lineage = Lineage.model_validate_json(text)
     svg = lineage_svg(lineage).decode()
     svg = _STYLE.sub("", svg[svg.index("<svg") :])
     for pattern, page in _LINKS:
