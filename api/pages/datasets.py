@@ -81,6 +81,7 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
         )
     _, dataset = prepared_set_of(platform.db, job_id)
     metadata = _metadata(platform, row)
+    per_class = metadata.get("per_class") or {}
     newest = list_versions(platform.db, cursor=None, limit=LISTED, ref=job_id, whole=False).items
     return render(
         request,
@@ -89,9 +90,8 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
         dataset=dataset,
         metadata=metadata,
         groups=found_groups(row),
-        class_rows=class_rows(
-            job_id, metadata.get("per_class") or {}, "boxes" if row.kind == "detection" else "images"
-        ),
+        per_class=per_class,
+        class_rows=class_rows(job_id, per_class, "boxes" if row.kind == "detection" else "images"),
         samples=_samples(request, row, dataset),
         exports=_exports(platform, row),
         frozen=_frozen(platform, row),

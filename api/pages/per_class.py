@@ -40,10 +40,11 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """`sort`: a column, or `class`; `direction`: as `aria-sort` says it."""
+    """`count`: of all classes. `sort`: a column, or `class`; `direction`: as `aria-sort` says it."""
 
     columns: Mapping[str, str]
     rows: list[ClassRow]
+    count: int
     sort: str
     direction: Literal["ascending", "descending"]
 
@@ -52,22 +53,25 @@ class ClassTable:
         return f"-{column}" if self.sort == column and self.direction == "ascending" else column
 
 
-def class_table(kind: str, per_class: Mapping[str, Mapping[str, Any]], sort: str) -> ClassTable:
-    """`per_class`: as in metrics.json. An unknown `sort` is that by the class."""
+def class_table(
+    kind: str, per_class: Mapping[str, Mapping[str, Any]], sort: str, *, most: int | None = None
+) -> ClassTable:
+    """`per_class`: as in metrics.json. An unknown `sort` is that by the class. `most`: rows, the first of the order."""
     columns = {name: title for name, title in COLUMNS[kind].items() if any(name in row for row in per_class.values())}
     column, descending = sort.removeprefix("-"), sort.startswith("-")
-    rows = [
-        ClassRow(name, index, {each: _number(row.get(each)) for each in columns}, _recall(row, kind))
-        for index, (name, row) in enumerate(per_class.items())
-    ]
+    classes = [(index, name, row) for index, (name, row) in enumerate(per_class.items())]
     if column in columns:
-        known = [row for row in rows if row.values[column] is not None]
-        known.sort(key=lambda row: row.values[column] or 0, reverse=descending)
-        rows = [*known, *(row for row in rows if row.values[column] is None)]
+        known = [each for each in classes if _number(each[2].get(column)) is not None]
+        known.sort(key=lambda each: _number(each[2].get(column)) or 0, reverse=descending)
+        classes = [*known, *(each for each in classes if _number(each[2].get(column)) is None)]
     else:
         column = "class"
-        rows = rows[::-1] if descending else rows
-    return ClassTable(columns, rows, column, "descending" if descending else "ascending")
+        classes = classes[::-1] if descending else classes
+    rows = [
+        ClassRow(name, index, {each: _number(row.get(each)) for each in columns}, _recall(row, kind))
+        for index, name, row in classes[:most]
+    ]
+    return ClassTable(columns, rows, len(classes), column, "descending" if descending else "ascending")
 
 
 def _recall(row: Mapping[str, Any], kind: str) -> tuple[float, float] | None:

@@ -41,7 +41,7 @@ def images_with_finding(db: Database, job_id: str, code: str) -> set[str]:
     with db.reading() as session:
         # As rows of the connection: thousands of them as rows of the session take three times as long.
         rows = session.connection().execute(_NAMED, {"job_id": job_id, "code": code})
-        return {str(path) for path in rows.scalars().all()}
+        return {path for path in rows.scalars().all() if path is not None}
 
 
 def codes_of_images(db: Database, job_id: str, paths: Sequence[str]) -> dict[str, list[str]]:
