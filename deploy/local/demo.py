@@ -83,7 +83,8 @@ def walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, kee
     project = project_of(own) if own else drawn.project
     steps.start(stack)
     with Client(stack.api_url) as client:
-        dataset = steps.add_dataset(client, archives[0], project=project)
+        held_out = None if own else drawn.held_out
+        dataset = steps.add_dataset(client, archives[0], project=project, held_out=held_out)
         kind = KINDS[str(dataset.kind)]
         if not own:
             steps.freeze(client, dataset)

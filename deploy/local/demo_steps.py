@@ -41,18 +41,31 @@ def start(stack: PrivateStack) -> None:
 
 
 def add_dataset(
-    client: Client, archive: Path, *, project: str | None = None, extends: Dataset | None = None
+    client: Client,
+    archive: Path,
+    *,
+    project: str | None = None,
+    extends: Dataset | None = None,
+    held_out: float | None = None,
 ) -> Dataset:
     """Upload and prepare the next dataset of the project, or the one that `extends` another.
 
-    Raises DemoFailed unless it is ready.
+    `held_out`: the fraction for val, and that for test. Raises DemoFailed unless it is ready.
     """
     with display.step("Upload") as step:
 
         def show(progress: UploadProgress) -> None:
             step.at(progress.done_bytes, progress.total_bytes)
 
-        received = client.datasets.upload(archive, project=project, extends=extends, wait=False, on_progress=show)
+        received = client.datasets.upload(
+            archive,
+            project=project,
+            extends=extends,
+            val_fraction=held_out,
+            test_fraction=held_out,
+            wait=False,
+            on_progress=show,
+        )
         step.note(f"{received.dataset}  {received.job_id}")
     with display.step("Prepare") as step:
         for dataset in client.datasets.follow(received):
