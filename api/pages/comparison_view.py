@@ -69,6 +69,9 @@ def verdict_of(found: Comparison) -> Verdict | None:
     figures = f"On {images} {name} goes from {figure.first:.3f} to {figure.second:.3f}; 1 is {best}"
     if figure.interval is None:
         why = "fewer than five images" if paired.images < 5 else "no resample of the images differs"
+        if word == "same" and figure.second == 0:
+            more = "Train for more epochs, or start from pretrained weights"
+            return Verdict(word, f"Both score 0: neither {first} nor {second} has learned yet", f"{figures}. {more}.")
         if word == "same":
             return Verdict(word, f"{second} answers as {first} does", f"{figures}. There is no interval: {why}.")
         title = f"Whether {second} is better than {first} cannot be said"

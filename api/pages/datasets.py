@@ -25,6 +25,7 @@ from api.schemas.dataset_exports import dataset_export_of, download_link
 from core.db.tables import DatasetRow, JobRow
 from core.domain import errors
 from core.domain.main_metrics import main_metrics
+from core.domain.model_names import dataset_name
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs import commands as jobs
@@ -99,6 +100,7 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
         versions=[(each, *main_metrics(each.metrics)) for each in version_briefs(platform.db, newest)],
         runs=list_runs(platform.db, cursor=None, limit=LISTED, job_id=job_id).items,
         shared_with=sharing_jobs(platform.db, row),
+        prepared_from=_prepared_from(platform, row),
         upload=extension_form(project=row.project, dataset=values["name"], job_id=row.id),
     )
 
@@ -186,6 +188,15 @@ def _steps(row: JobRow) -> list[tuple[str, str, str]]:
         return [(name, words[name], "next") for name in names]
     at = names.index(row.stage)
     return [(name, words[name], "done" if n < at else "now" if n == at else "next") for n, name in enumerate(names)]
+
+
+def _prepared_from(platform: Platform, row: JobRow) -> str | None:
+    """The name of the dataset whose ZIP was prepared again, which may be deleted by now."""
+    origin = row.imported_from or {}
+    if origin.get("kind") != "dataset":
+        return None
+    before = jobs.get_job(platform.db, origin["location"], allow_deleted=True)
+    return dataset_name(before.project, before.revision)
 
 
 def _metadata(platform: Platform, row: JobRow) -> dict[str, Any]:

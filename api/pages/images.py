@@ -206,6 +206,7 @@ def _full_view(request: Request, platform: Platform, found: _Images, query: Imag
         label=None if image.label is None else classes[image.label],
         labels=[classes[class_id] for class_id in sorted(image.class_ids)],
         data=json.dumps(_image_data(job, image), separators=(",", ":"), ensure_ascii=False),
+        classes=classes,
         class_names=json.dumps(classes, separators=(",", ":"), ensure_ascii=False),
         draft=None if draft is None else correction_of(draft),
         draft_data="" if draft is None else json.dumps(draft.change, separators=(",", ":"), ensure_ascii=False),

@@ -33,7 +33,7 @@ STEPS = {  # of a preparation, in their order
     "storing": "Store it",
 }
 MADE_FIRST = {  # where the worker makes the ZIP
-    "importing": "Import the images",
+    "importing": "Get the images",
     "repairing": "Repair the ZIP",
     "extending": "Add to the dataset that it extends",
 }

@@ -28,7 +28,7 @@ document.addEventListener("click", async (event) => {
   const retry = event.target.closest("[data-retry]");
   if (retry && (await withButton(retry, () => post(`/operations/${retry.dataset.retry}/retry`)))) location.reload();
 });
-startAliases(["comparison"]);
+startAliases(["comparison", "compare-actions"]);
 
 // Evaluations that are being made: the page follows them, and is read again at each step.
 function follow() {
