@@ -10,6 +10,7 @@ from pipeline.index.schema import IndexedImage
 
 Word = Literal["better", "worse", "unclear", "same"]
 
+_SEEN = 0.0005  # a smaller change is 0.000 in three digits
 _BEST = {"mAP50": "every box found before a false one", "accuracy": "every image right"}
 _NAMES = {"f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 
@@ -80,6 +81,8 @@ def verdict_of(found: Comparison) -> Verdict | None:
     by = f"{name} is {abs(figure.change):.3f} {'lower' if figure.change < 0 else 'higher'}"
     if word == "unclear":
         claim = f"{second} is not certainly {'worse' if figure.change < 0 else 'better'} than {first}"
+        if abs(figure.change) < _SEEN:
+            claim, by = f"Neither {first} nor {second} is certainly better", f"{name} differs by less than 0.001"
         title = f"{claim}: {by} ({low:+.3f} to {high:+.3f} with a confidence of 95 %)"
         return Verdict(word, title, f"It may be chance; more images narrow this. {figures}.")
     least, most = sorted((abs(low), abs(high)))

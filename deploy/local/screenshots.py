@@ -28,15 +28,15 @@ from tests.servers.chromium import chromium
 
 FOLDER = ROOT / "docs" / "screenshots"
 MOST_BYTES = 150_000
-SIZE = (1280, 800)
+SIZE = (1280, 960)
 SIZES = ((390, 844), SIZE, (1920, 1080))
 THEMES = ("light", "dark")
 # name: template of the page, its query, its theme
 README_PAGES = {
-    "project": ("/ui/projects/{project}", "", "light"),
     "images": ("/ui/datasets/{job_id}/images", "sort=-boxes", "dark"),
     "run": ("/ui/runs/{run_id}", "", "dark"),
-    "version": ("/ui/projects/{project}/versions/{number}", "", "light"),
+    "confusion": ("/ui/projects/{project}/versions/{number}/confusion", "truth=0&predicted=0", "light"),
+    "compare": ("/ui/projects/{project}/compare", "", "light"),
 }
 
 

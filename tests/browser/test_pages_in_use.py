@@ -52,6 +52,13 @@ def test_back_and_reload_keep_the_place(visits: Visits, furnished: Service) -> N
     expect(page.get_by_role("heading", level=1)).to_contain_text(PROJECT)
 
 
+def test_boxes_lie_on_the_image_that_was_answered(visits: Visits, furnished: Service) -> None:
+    """The images are square and their frames are not."""
+    page = visits.open(f"{furnished.url}/ui/projects/{PROJECT}/versions/1/images")
+    frame = page.locator(".answer-image").first
+    assert frame.locator("img").bounding_box() == frame.locator(".answer-boxes").bounding_box() == frame.bounding_box()
+
+
 def test_lists_metadata_and_downloads_need_no_script(visits: Visits, furnished: Service) -> None:
     page = visits.open(f"{furnished.url}/ui/", java_script_enabled=False)
     page.locator(f"main a[href='/ui/projects/{PROJECT}']").first.click()

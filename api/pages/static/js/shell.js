@@ -8,3 +8,9 @@ startTheme();
 startClipboard();
 startCodeTabs();
 startTimes();
+
+// On a phone the current tab may be beside the window. Not by `scrollIntoView`: the Tab key would begin there.
+for (const current of document.querySelectorAll(".tabs > [aria-current]")) {
+  const tabs = current.parentElement;
+  tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - current.offsetWidth) / 2;
+}

@@ -44,6 +44,7 @@ def rejected(platform: Platform, problem: dict[str, Any]) -> str:
 
 def test_a_rejected_dataset_begins_with_what_to_do_and_its_findings(client: httpx.Client, platform: Platform) -> None:
     job_id = rejected(platform, {"images": 20, "unusable": 1, "skippable": True})
+    assert "no dataset is ready" in page_of(client, "/ui/")
     page = page_of(client, f"/ui/datasets/{job_id}")
     assert "1 of 20 images cannot be used." in page and "completely or mostly outside" in page
     assert "1 of 20 images stays out; the other 19 become" in page and "a box is outside the image" in page

@@ -13,6 +13,8 @@ import { cssColor } from "./theme.js";
 import { make } from "./dom.js";
 
 const FONT = "12px ui-sans-serif, system-ui, sans-serif";
+// Pixels beside an axis for the longest of its labels, at about 7 each character.
+const roomFor = (_plot, labels) => Math.max(52, 14 + 7 * Math.max(0, ...(labels ?? []).map((label) => String(label).length)));
 const HEIGHT = 220;
 const WHOLE = Array.from({ length: 7 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 const tick = (value) => value?.toLocaleString("en", { maximumSignificantDigits: 6 }) ?? "";
@@ -114,7 +116,7 @@ class Lines {
       scales: { x: { time: xTime }, y: { range: yRange ? (_plot, low, high) => [yRange[0] ?? low, yRange[1] ?? high] : this.#range } },
       axes: [
         { ...axis, label: xLabel, labelSize: xLabel ? 18 : 0, size: 28, space: 56, show: xAxis, ...(xWhole ? { incrs: WHOLE } : {}) },
-        { ...axis, size: 52, values: (_plot, ticks) => ticks.map(yFormat) },
+        { ...axis, size: roomFor, values: (_plot, ticks) => ticks.map(yFormat) },
       ],
       series: [
         { label: xLabel ?? "x" },
