@@ -15,6 +15,7 @@ NAMES = {
     "recall": "Recall",
     "f1": "F1",
     "accuracy": "Accuracy",
+    "equal": "of predictions equal the model's",
 }
 
 
@@ -98,8 +99,8 @@ def seen_note(evaluation: Evaluation) -> str:
 
 
 _CERTIFIED = (
-    "It is the file that answers, compared with the model image by image; a training measures batches, "
-    "so that the figures of weak models differ."
+    "It is the file that answers, compared with the model image by image. {name} is of these answers; a training "
+    "measures batches, so that the figures of weak models differ."
 )
 
 
@@ -108,11 +109,9 @@ def _of_certificate(exports: Sequence[Export]) -> Iterator[FigureCard]:
     for each in exports:
         if each.figure is None or not each.passed or each.precision != "fp32":
             continue
-        figures = {each.figure.name: Figure(each.figure.export)}
-        share = (
-            f"{100 * each.predictions.share:.1f} % of its predictions equal the model's. " if each.predictions else ""
-        )
-        about = f"{share}{_CERTIFIED}"
+        equal = {"equal": Figure(each.predictions.share)} if each.predictions else {}
+        figures = {**equal, each.figure.name: Figure(each.figure.export)}
+        about = _CERTIFIED.format(name=NAMES[each.figure.name])
         yield FigureCard("certificate", f"{each.format} {each.precision}, certificate", about, figures, each.images)
         return
 

@@ -19,14 +19,16 @@ from core.services.work.locks import note_worker
 from darkroom.cli.checkup.remote import REMEDIES as REMEDIES_OF_DOCTOR
 from tests.builders import rows
 from tests.integration.api.pages.test_shell import page_of
+from tests.servers import free_port
 from tests.servers.api import serving
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 
 
-def test_what_is_missing_has_the_remedy_of_darkroom_doctor(client: httpx.Client) -> None:
+def test_what_is_missing_has_the_remedy_of_darkroom_doctor(platform: Platform) -> None:
     assert dict(REMEDIES) == REMEDIES_OF_DOCTOR
-    page = page_of(client, "/ui/system")
+    with serving(platform, serving_port=free_port()) as client:  # another service may be on the usual one
+        page = page_of(client, "/ui/system")
     assert "no worker seen in the last minute" in page and "<code>make up</code> starts all" in page
     assert "<code>python -m serving</code>" in page and "it works, with 2 warnings" in page
     assert "Nothing is queued or worked on" in page and "Nothing has failed" in page
