@@ -31,6 +31,10 @@ OTHER_TITLES = (
 )
 # Of problems that today also say what to do.
 WITH_ADVICE = re.compile(r"'(The (job is|alias \w+ points at a version of this job)\b.*)\.' is '\1: .*'")
+# Of what was deleted: also of what, when and by which call.
+WITH_DELETION = re.compile(
+    r"'The job (\w+)( of this run)? was deleted\.' is '[^']+ \(the job \1\) was deleted on [^']+ by DELETE /jobs/\1\.'"
+)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.integration, pytest.mark.slow])])
@@ -64,7 +68,7 @@ def _is_more(requested: str, where: str, change: str) -> bool:
     more = (".description", ".model.pattern", ".model.examples")
     described = requested in ("GET /trainers", "GET /formats") and where.endswith(more)
     titled = where == ".json.title" and change in OTHER_TITLES
-    advised = where == ".json.detail" and WITH_ADVICE.fullmatch(change) is not None
+    advised = where == ".json.detail" and (WITH_ADVICE.fullmatch(change) or WITH_DELETION.fullmatch(change)) is not None
     return described or titled or advised or (requested, where) in OTHER_WORDS
 
 
