@@ -104,6 +104,8 @@ def show_run(request: Request, platform: CurrentPlatform, run_id: str, attempt: 
 
 def _name(run: Run) -> str:
     """By what it starts from: an architecture, weights or a version of ours."""
+    if run.parent:
+        return f"Fine-tuning of {run.parent.name}"
     model = str(run.params.get("model") or run.trainer)
     return f"Baseline of {model}" if run.params.get("mode") == "zero-shot" else f"Training of {model}"
 

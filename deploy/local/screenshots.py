@@ -69,14 +69,14 @@ def _service(url: str | None) -> Iterator[str]:
 
 
 def examples_of(url: str, project: str) -> dict[str, str]:
-    """What the addresses of pages name: the newest of the project."""
+    """What the addresses of pages name: the newest of the project; the run is the longest, of its first version."""
     with Client(url) as client:
         ready = list(client.datasets.list(project=project, state="ready"))
         versions = list(client.models.list(project=project))
         image = next(iter(client.datasets.images(ready[0])))
-    newest = versions[0]
+    newest, first = versions[0], versions[-1]
     return {
-        **{"project": project, "job_id": ready[0].job_id, "run_id": str(newest.run_id), "slug": "dataset-rejected"},
+        **{"project": project, "job_id": ready[0].job_id, "run_id": str(first.run_id), "slug": "dataset-rejected"},
         **{"a": ready[-1].job_id, "b": ready[0].job_id, "before": ready[-1].job_id, "after": ready[0].job_id},
         **{"n": newest.version[1:], "number": newest.version[1:], "version": newest.version, "sha256": image.sha256},
     }
