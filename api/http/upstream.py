@@ -52,6 +52,8 @@ class Upstream:
 
         Raises NotConnected, ConnectionFailed, and what `body` raises.
         """
+        if body is None and any(name == "content-length" and value != "0" for name, value in headers):
+            raise ValueError("a length was given for no body: the server would take the next request for it")
         connection = self._kept() or await self._opened()
         try:
             lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"host: {self._name}"]
@@ -163,7 +165,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Kept for the next request where this one and its answer are complete."""
-        if self._complete and self._keeps and not self._sending and not self.lost:
+        if self._complete and self._keeps and not self._sending and not self._paused and not self.lost:
             self._upstream.idle[self] = self._loop.time()
         else:
             self.abort()

@@ -130,7 +130,8 @@ async def _answer_of(upstream: Upstream, request: Request, path: str) -> Respons
     target = f"{path}?{query}" if query else path
     reads = request.method == "GET"
     if reads:
-        await request.body()  # none: from here on only the end of the connection can follow
+        await request.body()  # it is not passed on: from here on only the end of the connection can follow
+        headers = [each for each in headers if each[0] not in ("content-length", "content-type")]
     connection = await upstream.send(request.method, target, headers, None if reads else request.stream())
     try:
         # A client that goes ends the request to serving, which then computes nothing for it.

@@ -31,7 +31,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
     The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
     Raises JobNotFound, Gone, DatasetFrozen, and JobInUse for a job with active work, an aliased version, one from
-    which an active run of another job is fine-tuned, or one that is being extended.
+    which an active run of another job is fine-tuned, or one that is being extended or prepared again.
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
@@ -41,6 +41,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
         _refuse_aliased(session, job)
         _refuse_parent(session, job)
         _refuse_extended(session, job)
+        _refuse_copied(session, job)
         row = delete_in(session, job, cancel=cancel)
         if project.implicit:
             mark_project_deleted(session, project.id)
@@ -109,6 +110,19 @@ def _refuse_extended(session: Session, job: JobRow) -> None:
         name = dataset_name(found.project, found.revision)
         detail = f"{name} (the job {found.id}) extends this one and is {found.state}: wait for it, or delete it first."
         raise JobInUse(detail, job_id=job.id, extensions=[found.id])
+
+
+def _refuse_copied(session: Session, job: JobRow) -> None:
+    """Of a job whose ZIP another one is still to copy."""
+    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
+    origin = JobRow.imported_from
+    of_this = (origin["kind"].as_string() == "dataset", origin["location"].as_string() == job.id)
+    copying = (JobRow.state.in_(states), JobRow.source_key.is_(None), *of_this)
+    found = session.execute(select(JobRow).where(*copying).order_by(JobRow.id).limit(1)).scalar_one_or_none()
+    if found is not None:
+        name = dataset_name(found.project, found.revision)
+        detail = f"{name} (the job {found.id}) is to be prepared of its ZIP: wait until it is, or delete it first."
+        raise JobInUse(detail, job_id=job.id, copies=[found.id])
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

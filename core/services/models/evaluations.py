@@ -38,6 +38,7 @@ from core.services.jobs.commands import job_in
 from core.services.models.exports import living_export_in
 from core.services.models.names import dataset_in, model_in
 from core.services.on_commit import OnCommit, do_nothing
+from core.services.operations.automatic import ON_PUBLISH
 from core.services.operations.commands import (
     Requested,
     active_operation,
@@ -225,6 +226,8 @@ def _requested(session: Session, request: EvaluationRequest) -> Requested:
         return Requested(operation_in(session, made), slug, is_new=False)
     owners = {"project_id": params["project_id"], "job_id": params["job_id"]}
     row, is_new = add_operation(session, EVALUATE, params, **owners, target=target)
+    if row.params.get(ON_PUBLISH):  # queued with the version: from now on somebody waits for it
+        row.params = {**row.params, ON_PUBLISH: False}
     return Requested(row, slug, is_new)
 
 

@@ -16,6 +16,7 @@ from core.domain.errors import (
     ExportNotFound,
     ExportNotPassed,
     Gone,
+    JobInUse,
     JobNotFound,
     JobNotReady,
     OperationFailed,
@@ -225,14 +226,23 @@ def test_a_trained_version_is_evaluated_once_by_itself_after_all_that_somebody_w
     assert queued is not None and oldest_waiting(platform.db, "operate") == queued, "also where its message is lost"
     operation = get_operation(platform.db, queued)
     assert (operation.params["version_id"], operation.params["split"]) == (row.id, "test")
-    requested = request_evaluation(platform, EvaluationRequest("raccoons/d1", version="raccoons/v1"))
-    assert (requested.operation.id, requested.is_new) == (queued, False)
     later = _request(platform, split="val")
     assert oldest_waiting(platform.db, "operate") == later.id
     assert oldest_waiting(platform.db, "operate", but_not=[later.id]) == queued
+
+    requested = request_evaluation(platform, EvaluationRequest("raccoons/d1", version="raccoons/v1"))
+    assert (requested.operation.id, requested.is_new) == (queued, False)
+    assert oldest_waiting(platform.db, "operate") == queued, "from now on somebody waits for it"
     cancel_operation(platform.db, later.id)
+    with pytest.raises(JobInUse):
+        delete_job(platform, job.id)
+
+
+def test_an_evaluation_that_nobody_requested_is_in_no_ones_way(platform: Platform) -> None:
+    job = lineage.dataset(platform, "first")
+    _, queued = _published(platform, job.id, {"val": METRICS, "test": METRICS})
     delete_job(platform, job.id)
-    assert get_operation(platform.db, queued).state == "cancelled", "it is in no one's way"
+    assert queued is not None and get_operation(platform.db, queued).state == "cancelled"
 
 
 def test_the_images_of_that_evaluation_are_those_by_which_versions_are_compared(platform: Platform) -> None:

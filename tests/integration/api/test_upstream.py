@@ -81,6 +81,8 @@ def test_a_connection_is_kept_and_bodies_go_by_length_or_in_chunks() -> None:
             writer.write(b"X-Two: a\r\nX-Two: b\r\n\r\n" + body)
 
     async def use(upstream: Upstream) -> None:
+        with pytest.raises(ValueError, match="no body"):
+            await upstream.send("GET", "/x", [("content-length", "5")])
         first = await upstream.send("POST", "/x?a=%20b", [("content-length", "5")], in_pieces(b"im", b"", b"age"))
         assert await read_all(first) == b"image"
         assert (first.status, first.headers) == (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.errors import SourceNotReusable
+from core.domain.errors import JobInUse, SourceNotReusable
 from core.services.jobs.deletion import delete_job
 from core.services.jobs.origin_import import import_origin, prepare_again
 from tests.builders.voc import voc_zip
@@ -48,12 +48,15 @@ def test_a_rejected_zip_is_prepared_again_without_what_is_broken_and_belongs_to_
     assert again.imported_from is not None and again.imported_from["location"] == rejected
     assert (again.name, again.source_name) == (before.name, "balls.zip")
 
-    delete_job(line.platform, rejected)
-    assert again.source_key != before.source_key
-    assert line.platform.store.head(str(again.source_key)) is not None, "each job owns its ZIP"
+    with pytest.raises(JobInUse, match="is to be prepared of its ZIP") as refused:
+        delete_job(line.platform, rejected)
+    assert refused.value.facts["copies"] == [made[1].id]
     prepare_job(worker, made[1].id)
-    late = line.job(made[1].id)
-    assert late.state == "rejected" and (late.problem or {})["slug"] == "import-unusable"
+    delete_job(line.platform, rejected)
+    for copy in made:
+        owned = line.job(copy.id)
+        assert owned.state == "ready" and owned.source_key != before.source_key
+        assert line.platform.store.head(str(owned.source_key)) is not None, "each job owns its ZIP"
 
 
 def test_too_much_that_is_broken_is_not_skippable(line: Stack, worker: Worker, tmp_path: Path) -> None:
