@@ -97,8 +97,8 @@ def main() -> int:
         folder = Path(name)
         case.draw(folder / "images.zip", args.images or case.images)
         (folder / "home").mkdir()
-        for name in ("EXPORT", "EVALUATE"):  # they would compute beside the bare training
-            os.environ[f"DARKROOM_{name}_ON_PUBLISH"] = "false"
+        for what in ("EXPORT", "EVALUATE"):  # they would compute beside the bare training
+            os.environ[f"DARKROOM_{what}_ON_PUBLISH"] = "false"
         stack = start_stack(folder / "home")
         try:
             for _ in wait_until_it_answers(stack):

@@ -15,12 +15,13 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T], *, sec
     Raises what `work` raises, ClientDisconnect, and TimeoutError.
     """
     task = cast("asyncio.Task[Any]", asyncio.current_task())
-    gone = False
+    gone = over = False
 
     def end(_: object) -> None:
         nonlocal gone
-        gone = True
-        task.cancel()
+        if not over:  # else it was called in the moment in which the work ended
+            gone = True
+            task.cancel()
 
     watching = asyncio.ensure_future(_end_of(request))
     watching.add_done_callback(end)
@@ -32,6 +33,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T], *, sec
             raise ClientDisconnect from None
         raise
     finally:
+        over = True
         watching.remove_done_callback(end)
         watching.cancel()
 

@@ -10,8 +10,6 @@ from api.pages.filters import number
 
 _SPLITS = ("train", "val", "test")
 _COLORS = 12  # of the palette
-
-
 MOST = 400  # classes
 
 

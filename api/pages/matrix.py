@@ -84,9 +84,11 @@ def confusion(
     page = version_page(platform, project, number)
     chosen = page.chosen(on)
     cell = (truth, predicted) if truth is not None and predicted is not None else None
-    values: dict[str, Any] = _WITHOUT_IMAGES | {"matrix": _of_training(page.version["metrics"], is_whole=part == "all")}
+    values: dict[str, Any] = {}
     with noting_the_store(request) as store:
-        values |= _found(request, platform, chosen, cell, is_whole=part == "all", cursor=cursor)
+        values = _found(request, platform, chosen, cell, is_whole=part == "all", cursor=cursor)
+    if "matrix" not in values:
+        values["matrix"] = _of_training(page.version["metrics"], is_whole=part == "all")
     return render(
         request,
         "models/confusion.html",
@@ -96,7 +98,7 @@ def confusion(
         evaluation=chosen[0] if chosen else None,
         part=part,
         away=store.problem,
-        **values,
+        **_WITHOUT_IMAGES | values,
     )
 
 

@@ -13,7 +13,6 @@ from pipeline.params.formats import CATALOGUE
 from pipeline.params.prepare import PrepareOptions
 
 HUB = "DARKROOM_HUB"
-SAMPLE = "shapes"
 SAMPLE_PROJECT = "sample-shapes"
 _OFFERED = 50  # projects
 _PLACES_LISTED = 3

@@ -92,7 +92,7 @@ DRAWN: Mapping[str, Drawn] = {
         draw_more=_draw_more_scenes,
         params=_SCENE_PARAMS | {"model": "yolov8n", "pretrained": "never"},  # the same everywhere: nothing is fetched
         tuning=_SCENE_PARAMS | {"epochs": 2, "lr0": 0.0002, "warmup_epochs": 0},  # a tenth: it is nearly there
-        wanted=("mAP50", 0.75),  # 0.86 where it was tried; a model that learned nothing has 0
+        wanted=("mAP50", 0.8),  # 0.86 where it was tried; a model that learned nothing has 0
         held_out=0.1,
     ),
     "pose": Drawn(

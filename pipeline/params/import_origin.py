@@ -10,8 +10,8 @@ Sample = Literal["shapes"]
 
 class ImportOrigin(BaseModel):
     """`location`: a URL without its query, `s3://bucket/prefix`, a path, the id of the job whose ZIP it is, or the name of
-    a sample. `query`: of a URL; it may hold a signature,
-    so it is never displayed, and forgotten once the ZIP is stored. `sha256`: of the ZIP, as requested, then as found.
+    a sample. `query`: of a URL; it may hold a signature, so it is never displayed, and forgotten once the ZIP is stored.
+    `sha256`: of the ZIP, as requested, then as found.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

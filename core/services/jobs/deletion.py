@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -103,9 +103,7 @@ def _refuse_parent(session: Session, job: JobRow) -> None:
 
 def _refuse_extended(session: Session, job: JobRow) -> None:
     """Of a job that an extension reads, or will read. One that failed needs a user: it does not keep its parent."""
-    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
-    extending = (JobRow.parent_job_id == job.id, JobRow.extension.is_not(None), JobRow.state.in_(states))
-    found = session.execute(select(JobRow).where(*extending).order_by(JobRow.id).limit(1)).scalar_one_or_none()
+    found = _unfinished(session, JobRow.parent_job_id == job.id, JobRow.extension.is_not(None))
     if found is not None:
         name = dataset_name(found.project, found.revision)
         detail = f"{name} (the job {found.id}) extends this one and is {found.state}: wait for it, or delete it first."
@@ -114,15 +112,20 @@ def _refuse_extended(session: Session, job: JobRow) -> None:
 
 def _refuse_copied(session: Session, job: JobRow) -> None:
     """Of a job whose ZIP another one is still to copy."""
-    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
     origin = JobRow.imported_from
     of_this = (origin["kind"].as_string() == "dataset", origin["location"].as_string() == job.id)
-    copying = (JobRow.state.in_(states), JobRow.source_key.is_(None), *of_this)
-    found = session.execute(select(JobRow).where(*copying).order_by(JobRow.id).limit(1)).scalar_one_or_none()
+    found = _unfinished(session, JobRow.source_key.is_(None), *of_this)
     if found is not None:
         name = dataset_name(found.project, found.revision)
         detail = f"{name} (the job {found.id}) is to be prepared of its ZIP: wait until it is, or delete it first."
         raise JobInUse(detail, job_id=job.id, copies=[found.id])
+
+
+def _unfinished(session: Session, *which: ColumnElement[bool]) -> JobRow | None:
+    """The first job of these that waits or is being prepared."""
+    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
+    found = select(JobRow).where(JobRow.state.in_(states), *which).order_by(JobRow.id).limit(1)
+    return session.execute(found).scalar_one_or_none()
 
 
 def _has_runs(session: Session, job_id: str) -> bool:
