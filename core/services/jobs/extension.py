@@ -1,6 +1,5 @@
 """Extending a dataset: a new job, whose worker writes the next revision as one ZIP of the parent and what is added."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,12 +12,12 @@ from core.db import Database
 from core.db.tables import DatasetRow, JobRow, ProjectRow
 from core.domain.errors import Gone, JobNotExtendable, JobNotFound
 from core.domain.model_names import dataset_name
-from core.domain.slugs import PATTERN
 from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import WRITTEN, add_job, job_in
 from core.services.jobs.images import refuse_without_index
+from core.services.jobs.names import dataset_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.projects.lookup import project_in
 from core.services.projects.names import log_names
@@ -29,7 +28,6 @@ FRACTIONS = {"val_fraction": "val", "test_fraction": "test"}  # options that dec
 EXTENDING: tuple[type[JobNotExtendable | JobNotFound | Gone], ...] = (JobNotExtendable, JobNotFound, Gone)
 INPUTS = ("additions", "changes")  # in `extension`: the objects that it is made of
 _UNFINISHED = sorted(map(str, (JobState.RECEIVED, JobState.PREPARING, JobState.FAILED)))
-_DATASET = re.compile(rf"({PATTERN})/d([1-9]\d{{0,8}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +80,6 @@ def extend_job(
     platform.queue.enqueue(PREPARE, job_id)
     log.info("job.received", job_id=job_id, extends=parent_id, **log_names(platform.db, job_id))
     return row
-
-
-def dataset_in(session: Session, ref: str) -> JobRow:
-    """By its `job_id` or its name. Raises JobNotFound, Gone, ProjectNotFound."""
-    named = _DATASET.fullmatch(ref)
-    if named is None:
-        return job_in(session, ref)
-    project = project_in(session, named[1], follow=True)
-    numbered = (JobRow.project_id == project.id, JobRow.revision == int(named[2]))
-    job_id = session.execute(select(JobRow.id).where(*numbered)).scalar_one_or_none()
-    if job_id is None:
-        raise JobNotFound(f"There is no dataset {ref}.", job_id=ref)
-    return job_in(session, job_id)
 
 
 def _refuse(session: Session, parent: JobRow) -> None:

@@ -11,7 +11,7 @@ from core.domain.errors import SourceNotReusable
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import add_job, job_in, new_job_id
-from core.services.jobs.extension import dataset_in
+from core.services.jobs.names import dataset_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.projects.lookup import project_in
 from core.services.projects.names import log_names

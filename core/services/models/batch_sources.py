@@ -10,7 +10,7 @@ from core.domain.errors import Gone, UploadNotFound, UploadOffsetDiffers
 from core.domain.model_names import dataset_name
 from core.domain.not_ready import not_ready
 from core.services.jobs.commands import job_in
-from core.services.models.names import dataset_in
+from core.services.jobs.names import dataset_in
 from core.services.models.refs import is_job
 
 ZIP_INPUT, URLS_INPUT = "images.zip", "urls.json"  # what a request sends, in its operation's input

@@ -11,8 +11,9 @@ from core.domain.model_names import version_name
 from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
+from core.services.jobs.names import dataset_in
 from core.services.models.evaluations import EvaluationRequest, find_evaluation, get_evaluation, request_evaluation
-from core.services.models.names import dataset_in, model_in
+from core.services.models.names import model_in
 from core.services.operations.commands import newest_operation
 from core.services.operations.kinds import EVALUATE
 from core.services.projects.lookup import project_in

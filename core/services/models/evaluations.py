@@ -35,8 +35,9 @@ from core.domain.model_names import dataset_name, version_name
 from core.domain.not_ready import not_ready
 from core.services.context import Platform
 from core.services.jobs.commands import job_in
+from core.services.jobs.names import dataset_in
 from core.services.models.exports import living_export_in
-from core.services.models.names import dataset_in, model_in
+from core.services.models.names import model_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.automatic import ON_PUBLISH
 from core.services.operations.commands import (

@@ -13,7 +13,7 @@ from core.domain.ids import new_id
 from core.domain.model_names import version_name
 from core.domain.not_ready import not_ready
 from core.services.context import Platform
-from core.services.models.names import dataset_in
+from core.services.jobs.names import dataset_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.commands import queue_operation
 from core.services.operations.lifecycle import complete_in

@@ -18,7 +18,7 @@ from core.domain.not_ready import not_ready
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs.commands import job_in
-from core.services.models.names import dataset_in
+from core.services.jobs.names import dataset_in
 from core.services.operations.commands import add_operation, enqueue_operation, operation_in
 from core.services.operations.kinds import FREEZE
 from core.services.operations.lifecycle import complete_in

@@ -9,9 +9,11 @@ from core.domain.errors import (
     AliasElsewhere,
     Gone,
     JobInUse,
+    JobNotFound,
     ProjectInUse,
     ProjectIsImplicit,
     ProjectKindMismatch,
+    ProjectNotFound,
     SlugInvalid,
     VersionNotFound,
 )
@@ -19,6 +21,7 @@ from core.domain.main_metrics import main_metrics
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_jobs, new_job_id, receive_job
 from core.services.jobs.deletion import delete_job
+from core.services.jobs.names import dataset_in
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.versions import (
     aliases_of,
@@ -32,7 +35,7 @@ from core.services.models.versions import (
 from core.services.operations.commands import queue_operation
 from core.services.projects.commands import create_project, get_project, list_projects, update_project
 from core.services.projects.lineage import lineage_rows
-from core.services.projects.lookup import give_kind
+from core.services.projects.lookup import give_kind, project_in
 from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import get_run
 from core.services.work.leases import claim_row
@@ -118,6 +121,22 @@ def test_a_single_upload_has_a_project_of_its_own(platform: Platform) -> None:
     delete_job(platform, job.id)
     with pytest.raises(Gone):
         find_version(platform.db, project.slug)
+
+
+def test_a_dataset_has_the_same_names_wherever_one_is_named(platform: Platform) -> None:
+    first, second = (dataset_of(platform, "raccoons") for _ in range(2))
+    update_project(platform.db, "raccoons", slug="foxes")
+    with platform.db.reading() as session:
+        foxes = project_in(session, "foxes")
+        for name in (second.id, "foxes/d2", "raccoons/d2", f"{foxes.id}/d2"):
+            assert dataset_in(session, name).id == second.id
+        assert dataset_in(session, "d1", project=foxes).id == first.id
+        for name, error in (("foxes/d3", JobNotFound), ("d1", JobNotFound), ("owls/d1", ProjectNotFound)):
+            with pytest.raises(error):
+                dataset_in(session, name)
+    delete_job(platform, second.id)
+    with platform.db.reading() as session, pytest.raises(Gone, match=second.id):
+        dataset_in(session, "foxes/d2")
 
 
 def test_what_no_project_takes(platform: Platform) -> None:
