@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from api.pages.filters import direction
 from api.schemas.comparisons import ComparedImage, Comparison, PairedFigure
 from pipeline.dataset.model import Box
 from pipeline.index.schema import IndexedImage
 
 Word = Literal["better", "worse", "unclear", "same"]
 
-_SEEN = 0.0005  # a smaller change is 0.000 in three digits
 _BEST = {"mAP50": "every box found before a false one", "accuracy": "every image right"}
 _NAMES = {"f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy"}
 
@@ -81,7 +81,7 @@ def verdict_of(found: Comparison) -> Verdict | None:
     by = f"{name} is {abs(figure.change):.3f} {'lower' if figure.change < 0 else 'higher'}"
     if word == "unclear":
         claim = f"{second} is not certainly {'worse' if figure.change < 0 else 'better'} than {first}"
-        if abs(figure.change) < _SEEN:
+        if direction(figure.change) == "same":
             claim, by = f"Neither {first} nor {second} is certainly better", f"{name} differs by less than 0.001"
         title = f"{claim}: {by} ({low:+.3f} to {high:+.3f} with a confidence of 95 %)"
         return Verdict(word, title, f"It may be chance; more images narrow this. {figures}.")

@@ -1,4 +1,4 @@
-"""Values as people read them. Each takes None, which is a dash."""
+"""Values as people read them. None is a dash."""
 
 import re
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 from core import clock
 
 NONE = "–"
+UNSEEN = 0.0005  # a figure below it, or a change of one, is 0.000 in three digits
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -90,6 +91,11 @@ def percent(share: float | None, digits: int = 0) -> str:
 def metric(value: float | None) -> str:
     """Three digits after the point, as tables align them."""
     return NONE if value is None else f"{value:.3f}"
+
+
+def direction(change: float) -> str:
+    """`up`, `down`, or `same` where three digits do not show it."""
+    return "same" if abs(change) < UNSEEN else "up" if change > 0 else "down"
 
 
 def short_hash(digest: str | None) -> str:

@@ -95,6 +95,7 @@ def templates() -> Environment:
         "number": filters.number,
         "percent": filters.percent,
         "metric": filters.metric,
+        "direction": filters.direction,
         "short_hash": filters.short_hash,
         "tree_lines": filters.tree_lines,
         "finding_title": title_of,

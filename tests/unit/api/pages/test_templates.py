@@ -98,7 +98,8 @@ PROBLEM = {
 CALLS = {
     "icon": '{{ m.icon("check") }}',
     "badge": '{{ m.badge("running") }}{{ m.badge("failed") }}{{ m.badge(hostile) }}{{ m.badge("ready", hostile) }}',
-    "metric": '{{ m.metric(0.94321, "mAP50", change=-0.0123) }}{{ m.metric(none, hostile) }}',
+    "metric": '{{ m.metric(0.94321, "mAP50") }}{{ m.metric(none, hostile) }}',
+    "change": "{{ m.change(-0.0123) }}",
     "card": "{% call m.card(hostile, level=3) %}{{ hostile }}{% endcall %}",
     "empty": '{{ m.empty(hostile, hostile) }}{% call m.empty("a") %}{{ hostile }}{% endcall %}',
     "problem": '{{ m.problem(problem) }}{{ m.problem({"title": "only this"}) }}',
@@ -146,7 +147,7 @@ def test_a_macro_is_whole_named_and_escapes_what_it_is_given(name: str) -> None:
 
 
 def test_states_and_figures_say_what_they_are_without_colour() -> None:
-    assert "+0.010" in rendered("{{ m.metric(0.9, 'mAP', change=0.01) }}")
+    assert "+0.010" in rendered("{{ m.change(0.01) }}")
     badge = Page(rendered('{{ m.badge("not_passed") }}'))
     assert badge.text.strip() == "not passed" and [tag for tag, _ in badge.tags if tag == "svg"]
 

@@ -53,6 +53,14 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "direction"),
+    [(0.0005, "up"), (0.00049, "same"), (0.0, "same"), (-0.00049, "same"), (-0.0005, "down")],
+)
+def test_a_change_that_three_digits_do_not_show_is_none(change: float, direction: str) -> None:
+    assert filters.direction(change) == direction
+
+
+@pytest.mark.parametrize(
     ("host", "link", "expected"),
     [
         ("localhost:8000", "http://localhost:5000/#/x", "http://127.0.0.1:5000/#/x"),
