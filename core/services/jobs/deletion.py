@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -14,6 +14,7 @@ from core.domain.model_names import dataset_name
 from core.domain.states import RUN_ACTIVE, JobState
 from core.services.context import Platform
 from core.services.jobs.commands import job_in
+from core.services.jobs.copies import pending_copy_of_job
 from core.services.jobs.derived import delete_derived_of_job
 from core.services.jobs.released_drafts import lock_drafts, release_corrections
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
@@ -103,7 +104,9 @@ def _refuse_parent(session: Session, job: JobRow) -> None:
 
 def _refuse_extended(session: Session, job: JobRow) -> None:
     """Of a job that an extension reads, or will read. One that failed needs a user: it does not keep its parent."""
-    found = _unfinished(session, JobRow.parent_job_id == job.id, JobRow.extension.is_not(None))
+    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
+    extending = (JobRow.parent_job_id == job.id, JobRow.extension.is_not(None), JobRow.state.in_(states))
+    found = session.execute(select(JobRow).where(*extending).order_by(JobRow.id).limit(1)).scalar_one_or_none()
     if found is not None:
         name = dataset_name(found.project, found.revision)
         detail = f"{name} (the job {found.id}) extends this one and is {found.state}: wait for it, or delete it first."
@@ -111,21 +114,9 @@ def _refuse_extended(session: Session, job: JobRow) -> None:
 
 
 def _refuse_copied(session: Session, job: JobRow) -> None:
-    """Of a job whose ZIP another one is still to copy."""
-    origin = JobRow.imported_from
-    of_this = (origin["kind"].as_string() == "dataset", origin["location"].as_string() == job.id)
-    found = _unfinished(session, JobRow.source_key.is_(None), *of_this)
-    if found is not None:
-        name = dataset_name(found.project, found.revision)
-        detail = f"{name} (the job {found.id}) is to be prepared of its ZIP: wait until it is, or delete it first."
-        raise JobInUse(detail, job_id=job.id, copies=[found.id])
-
-
-def _unfinished(session: Session, *which: ColumnElement[bool]) -> JobRow | None:
-    """The first job of these that waits or is being prepared."""
-    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
-    found = select(JobRow).where(JobRow.state.in_(states), *which).order_by(JobRow.id).limit(1)
-    return session.execute(found).scalar_one_or_none()
+    copy = pending_copy_of_job(session, job)
+    if copy is not None:
+        raise JobInUse(copy.why, job_id=job.id, copies=[copy.job_id])
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

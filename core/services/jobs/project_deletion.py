@@ -7,6 +7,7 @@ from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import ProjectInUse
 from core.services.context import Platform
+from core.services.jobs.copies import pending_copy_of_project
 from core.services.jobs.deletion import delete_in
 from core.services.jobs.derived import delete_derived_of_project
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
@@ -24,12 +25,14 @@ def delete_project(platform: Platform, ref: str, *, cancel: bool = False) -> Pro
 
     `cancel` ends its active work first. Its name is not given again.
     Raises ProjectNotFound, ProjectRenamed, Gone, and ProjectInUse for aliases that point at its versions, for runs of
-    other projects that are fine-tuned from one, and for active work.
+    other projects that are fine-tuned from one, for datasets of other projects that are to be prepared of the ZIP of one
+    of its datasets, and for active work.
     """
     with platform.db.transaction() as session:
         project = project_in(session, ref, lock=True)
         _refuse_aliased(session, project)
         _refuse_parent(session, project)
+        _refuse_copied(session, project)
         if not cancel:
             _refuse_active(session, project)
         at = clock.now()
@@ -56,6 +59,12 @@ def _refuse_parent(session: Session, project: ProjectRow) -> None:
     if runs:
         detail = f"The run {runs[0]} of another project is fine-tuned from a version of it: cancel it, or wait."
         raise ProjectInUse(detail, project=project.slug, work=runs)
+
+
+def _refuse_copied(session: Session, project: ProjectRow) -> None:
+    copy = pending_copy_of_project(session, project)
+    if copy is not None:
+        raise ProjectInUse(copy.why, project=project.slug, work=[copy.job_id])
 
 
 def _refuse_active(session: Session, project: ProjectRow) -> None:

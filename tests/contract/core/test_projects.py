@@ -22,6 +22,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_jobs, new_job_id, receive_job
 from core.services.jobs.deletion import delete_job
 from core.services.jobs.names import dataset_in
+from core.services.jobs.origin_import import prepare_again
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.versions import (
     aliases_of,
@@ -212,3 +213,19 @@ def test_a_project_is_deleted_with_all_that_is_active_in_it(platform: Platform) 
         received_job(platform, project="raccoons")
     with pytest.raises(Gone):
         update_project(platform.db, "raccoons", slug="foxes")
+
+
+def test_a_project_waits_for_another_one_that_takes_a_zip_of_it(platform: Platform) -> None:
+    taken, own = dataset_of(platform, "raccoons"), dataset_of(platform, "raccoons")
+    copy = prepare_again(platform, taken.id, options={"seed": 1}, project="foxes")
+    prepare_again(platform, own.id, options={"seed": 1})
+    with pytest.raises(ProjectInUse) as refused:
+        delete_project(platform, "raccoons", cancel=True)
+    detail = f"foxes/d1 (the job {copy.id}) is to be prepared of the ZIP of raccoons/d1"
+    assert str(refused.value).startswith(detail) and refused.value.facts["work"] == [copy.id]
+    with pytest.raises(JobInUse) as of_dataset:
+        delete_job(platform, taken.id)
+    assert str(of_dataset.value) == str(refused.value)
+
+    delete_job(platform, copy.id)
+    assert delete_project(platform, "raccoons", cancel=True).deleted_at is not None, "its own goes with it"

@@ -48,7 +48,7 @@ def test_a_rejected_zip_is_prepared_again_without_what_is_broken_and_belongs_to_
     assert again.imported_from is not None and again.imported_from["location"] == rejected
     assert (again.name, again.source_name) == (before.name, "balls.zip")
 
-    with pytest.raises(JobInUse, match="is to be prepared of its ZIP") as refused:
+    with pytest.raises(JobInUse, match="is to be prepared of the ZIP of") as refused:
         delete_job(line.platform, rejected)
     assert refused.value.facts["copies"] == [made[1].id]
     prepare_job(worker, made[1].id)
