@@ -25,8 +25,8 @@ def delete_project(platform: Platform, ref: str, *, cancel: bool = False) -> Pro
 
     `cancel` ends its active work first. Its name is not given again.
     Raises ProjectNotFound, ProjectRenamed, Gone, and ProjectInUse for aliases that point at its versions, for runs of
-    other projects that are fine-tuned from one, for datasets of other projects that are to be prepared of the ZIP of one
-    of its datasets, and for active work.
+    other projects that are fine-tuned from one, for datasets of other projects that are to be prepared of the ZIP of
+    one of its datasets, and for active work.
     """
     with platform.db.transaction() as session:
         project = project_in(session, ref, lock=True)
