@@ -13,7 +13,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import add_job, job_in, new_job_id
 from core.services.jobs.names import dataset_in
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.projects.lookup import project_in
+from core.services.projects.lookup import join_project, lock_projects, project_in
 from core.services.projects.names import log_names
 from core.services.work.leases import Claim, report_progress
 
@@ -74,7 +74,10 @@ def prepare_again(
     """
     with platform.db.transaction() as session:
         found = dataset_in(session, ref)
+        lock_projects(session, found.project_id, *([project] if project else []))
         owner = project_in(session, found.project_id, lock=True)
+        slug = project or (None if owner.implicit else owner.slug)
+        joined = join_project(session, slug, kind=found.kind) if slug else None
         before = job_in(session, found.id, lock=True)
         _refuse(before)
         row = add_job(
@@ -82,8 +85,7 @@ def prepare_again(
             new_job_id(),
             name=name or before.name,
             options=dict(options),
-            project=project or (None if owner.implicit else owner.slug),
-            kind=before.kind,
+            owner=joined,
             huggingface=before.huggingface,
             imported_from={"kind": "dataset", "location": before.id, "sha256": before.source_sha256},
             # The same bytes, which its worker copies.

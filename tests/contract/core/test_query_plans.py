@@ -15,6 +15,7 @@ from core.domain.errors import BundleWithoutOnnx
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.images import codes_of_images, images_with_finding
+from core.services.jobs.project_deletion import delete_project
 from core.services.maintenance.derived_objects import derived_to_purge
 from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase, versions_to_purge
@@ -35,6 +36,7 @@ from core.services.operations.commands import list_operations, newest_operation
 from core.services.paging import cursor_after
 from core.services.projects.commands import create_project, list_projects
 from core.services.projects.lineage import lineage_rows
+from core.services.projects.lookup import free_slug
 from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import list_runs
 from core.services.storage.usage import project_usage
@@ -212,6 +214,17 @@ def _project_of(filled: Filled) -> str:
 def _middle(name: str, filled: Filled) -> str:
     ids = {"jobs": filled.jobs, "runs": filled.runs, "versions": filled.versions}.get(name.split()[0], filled.jobs)
     return ids[len(ids) // 2]
+
+
+def test_a_free_name_is_found_by_one_query(platform: Platform) -> None:
+    for name in ("shapes", *(f"shapes-{number}" for number in range(2, 30))):
+        create_project(platform.db, name)
+        delete_project(platform, name)
+    create_project(platform.db, "shapes-30")
+    with _statements(platform.db) as made:
+        assert free_slug(platform.db, "shapes") == "shapes-30", "one that stands may be joined"
+    assert len(made) == 1
+    assert free_slug(platform.db, "stars") == "stars"
 
 
 @contextmanager

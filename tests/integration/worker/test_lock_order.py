@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from random import Random
 from threading import Barrier
 from typing import TypeVar
@@ -17,7 +18,9 @@ from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import job_in, list_jobs
 from core.services.jobs.deletion import delete_job
+from core.services.jobs.origin_import import prepare_again
 from core.services.jobs.project_deletion import delete_project
+from core.services.jobs.repair import repair_job
 from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
 from core.services.models.exports import delete_export, list_exports, request_export
 from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
@@ -35,6 +38,7 @@ PROJECT = "raccoons"
 THREADS, STEPS = 8, 15
 TRIES = 4  # of a step: what it had chosen may be deleted meanwhile
 JOINS = 5  # of each thread
+CROSSINGS = 40  # of each thread
 
 
 def test_a_project_is_made_once_and_its_datasets_are_numbered_without_gaps(database_url: str) -> None:
@@ -98,6 +102,35 @@ def test_no_two_changes_of_a_project_wait_for_each_other(database_url: str) -> N
     assert revisions == list(range(1, project.last_revision + 1))
     assert numbers == list(range(1, project.last_version + 1))
     platform.db.close()
+
+
+def test_what_goes_from_one_project_to_another_at_once_in_both_directions(postgres_copy: str) -> None:
+    platform = _platform(postgres_copy)
+    foxes, owls = (rows.ready_job(platform, project=name).id for name in ("foxes", "owls"))
+    ways = [(foxes, "owls"), (owls, "foxes")]
+    start = Barrier(2 * len(ways))
+
+    def prepare(way: tuple[str, str]) -> None:
+        prepare_again(platform, way[0], options={"seed": 1}, project=way[1])
+
+    def repair(way: tuple[str, str]) -> None:
+        repair_job(platform, way[0], project=way[1])
+
+    def work(of: tuple[Callable[[tuple[str, str]], None], tuple[str, str]]) -> None:
+        start.wait(30)
+        for _ in range(CROSSINGS):
+            of[0](of[1])
+
+    with ThreadPoolExecutor(2 * len(ways)) as threads:  # a deadlock is Unavailable
+        list(threads.map(work, product((prepare, repair), ways)))
+    made = [_revisions(platform, name) for name in ("foxes", "owls")]
+    assert made == [1 + CROSSINGS + 1] * 2, "itself, each that was prepared again, one repair"
+    platform.db.close()
+
+
+def _revisions(platform: Platform, slug: str) -> int:
+    with platform.db.reading() as session:
+        return project_in(session, slug).last_revision
 
 
 def _join(platform: Platform, _rng: Random) -> None:
