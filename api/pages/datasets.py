@@ -77,7 +77,7 @@ def overview(request: Request, platform: CurrentPlatform, job_id: str) -> HTMLRe
             work=job_item(row),
             steps=_steps(row),
             groups=found_groups(row) if is_rejected else [],
-            leaving_out=leaving_out(row) if is_rejected else None,
+            leaving_out=leaving_out(platform.db, row) if is_rejected else None,
             upload=corrected_form(platform, row, values["project"]),
         )
     _, dataset = prepared_set_of(platform.db, job_id)

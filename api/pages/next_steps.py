@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from api.pages.findings_view import FindingGroup, found_groups
 from api.pages.upload_form import UploadForm, extension_form, upload_form
+from core.db import Database
 from core.db.tables import JobRow, ProjectRow
 from core.domain.errors import DatasetRejected
 from core.domain.limits import SKIP_MIN_REMAINING
 from core.domain.model_names import dataset_name
 from core.services.context import Platform
-from core.services.jobs.commands import get_job
+from core.services.jobs.commands import get_job, has_error_of_the_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,14 @@ class LeavingOut:
     why_not: str
 
 
-def leaving_out(job: JobRow) -> LeavingOut | None:
+def leaving_out(db: Database, job: JobRow) -> LeavingOut | None:
     """None where no images were read, or the ZIP is not to be had."""
     problem = job.problem or {}
     if problem.get("slug") != DatasetRejected.slug or not problem.get("images"):
         return None
     left_out, images = int(problem["unusable"]), int(problem["images"])
     reasons = found_groups(job, severity="error")
-    return LeavingOut(left_out, images, reasons, _why_not(job, left_out / images))
+    return LeavingOut(left_out, images, reasons, _why_not(db, job, left_out / images))
 
 
 def corrected_form(platform: Platform, job: JobRow, project: ProjectRow) -> UploadForm:
@@ -45,13 +46,21 @@ def corrected_form(platform: Platform, job: JobRow, project: ProjectRow) -> Uplo
     return upload_form(platform, project="" if project.implicit else project.slug)
 
 
-def _why_not(job: JobRow, share: float) -> str:
+def _why_not(db: Database, job: JobRow, share: float) -> str:
     if job.extension:
         return "It extends another dataset: correct what was added, and extend that one again."
     if job.source_key is None:
         return "Its ZIP is no longer stored."
-    if (job.problem or {}).get("skippable") and job.options.get("on_error") != "skip":
+    if job.options.get("on_error") != "skip" and _is_skippable(db, job, share):
         return ""
     if 1 - share < SKIP_MIN_REMAINING:
         return f"Only {1 - share:.0%} of the images would remain; at least {SKIP_MIN_REMAINING:.0%} must."
     return "An error is about the dataset as a whole, and stays when items are left out."
+
+
+def _is_skippable(db: Database, job: JobRow, share: float) -> bool:
+    """As its rejection says; one from before it said so, by its findings."""
+    known: bool | None = (job.problem or {}).get("skippable")
+    if known is not None:
+        return known
+    return 1 - share >= SKIP_MIN_REMAINING and not has_error_of_the_whole(db, job.id)

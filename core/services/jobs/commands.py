@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -12,6 +12,7 @@ from core.db.clock import db_now
 from core.db.tables import FindingRow, JobRow, ProjectRow
 from core.db.transitions import move, record_event
 from core.domain.errors import JobNotFound, JobNotRetryable
+from core.domain.finding_codes import Severity
 from core.domain.ids import new_id
 from core.domain.keys import upload_key
 from core.domain.model_names import dataset_name
@@ -171,6 +172,13 @@ def list_findings(
         if severity:
             statement = statement.where(FindingRow.severity == severity)
         return page_of(session, statement, FindingRow.number, cursor=cursor, limit=limit)
+
+
+def has_error_of_the_whole(db: Database, job_id: str) -> bool:
+    """Whether an error is about the dataset as a whole: it names no file, and stays when items are left out."""
+    of_whole = (FindingRow.job_id == job_id, FindingRow.severity == Severity.ERROR, FindingRow.path == "")
+    with db.reading() as session:
+        return bool(session.execute(select(exists().where(*of_whole))).scalar_one())
 
 
 def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothing) -> JobRow:

@@ -32,10 +32,10 @@ def test_a_preparation_is_followed_from_where_the_page_was_made(client: httpx.Cl
     rows.complete(platform, claim)
 
 
-def rejected(platform: Platform, problem: dict[str, Any]) -> str:
+def rejected(platform: Platform, problem: dict[str, Any], path: str = "a.xml") -> str:
     claim = rows.claimed_job(platform, project="raccoons")
     error = DatasetRejected(f"{problem['unusable']} of {problem['images']} images cannot be used.", **problem)
-    finding = {"code": "box-outside", "severity": "error", "path": "a.xml", "line": 3, "detail": "d", "remedy": "r"}
+    finding = {"code": "box-outside", "severity": "error", "path": path, "line": 3, "detail": "d", "remedy": "r"}
     counts = {"box-outside": {"severity": "error", "count": 1}}
     outcome = preparing.ValidationResult(None, None, None, None, counts, [finding])
     preparing.reject_job(platform.db, claim, error, outcome)
@@ -69,6 +69,20 @@ def test_a_rejection_that_leaving_out_cannot_help_says_why(
     page = page_of(client, f"/ui/datasets/{job_id}")
     assert reason in page and "/import-dataset" not in page.replace('"sample"', "")
     assert page.count("button primary") == 2, "the repair, and the upload in its dialog"
+
+
+@pytest.mark.parametrize(
+    ("path", "unusable", "text"),
+    [
+        ("a.xml", 1, "1 of 20 images stays out"),
+        ("", 0, "about the dataset as a whole"),
+        ("a.xml", 9, "Only 55% of the images would remain"),
+    ],
+)
+def test_a_rejection_from_before_it_said_whether_items_can_be_left_out_is_advised_by_its_findings(
+    client: httpx.Client, platform: Platform, path: str, unusable: int, text: str
+) -> None:
+    assert text in page_of(client, f"/ui/datasets/{rejected(platform, {'images': 20, 'unusable': unusable}, path)}")
 
 
 def test_a_deleted_dataset_says_of_what_project_it_was_when_and_how_it_was_deleted(
