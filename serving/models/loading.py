@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,48 +20,16 @@ from pipeline.export.catalogue import Precision
 from pipeline.predictor.engines import Device, Engine, EngineFailed, open_engine
 from pipeline.predictor.predictor import ExportPredictor
 from serving.batches import Batches
+from serving.models.lone import Lone
 
 WARM_RUNS = 3
 MEASURED_RUNS = 9
 SHARED_THREADS = 1  # of the predictor that several requests use at once
 BATCH = 8
 BATCHING_GAIN = 0.7  # a batch is worth waiting for where an image in it takes less than this share of one alone
-LONE_TRIES, EARLY_TRIES, EARLY = 150, 10, 100  # one in so many, and among the first ones
-LONE_WEIGHT, TRIED_WEIGHT = 0.2, 0.6  # of the last one in the mean; the other way is seldom tried
 MEMORY_TIMES = 2.0  # of the file: weights, and their copy in the order that the engine computes in
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Lone:
-    """Whether a request without company is computed on all cores or on one: moving means of what each took, in ms.
-
-    All cores wait for each other at each of a hundred layers, and they wait by spinning. Where something else runs on
-    one of them, that costs a slice of the scheduler each time: on a busy machine all cores took 185 ms and one 104.
-    """
-
-    shared_ms: float
-    alone_ms: float = inf
-    count: int = 0
-
-    def on_all_cores(self) -> bool:
-        """The faster way lately; the other one is tried once in a while, seldom enough not to show in a p99.
-
-        Among the first requests more often: what the load measured, it measured beside whatever else started then.
-        """
-        self.count += 1
-        tries = EARLY_TRIES if self.count <= EARLY else LONE_TRIES
-        return not self._faster if self.count % tries == 0 and self.alone_ms != inf else self._faster
-
-    def note(self, milliseconds: float, *, on_all_cores: bool) -> None:
-        name = "alone_ms" if on_all_cores else "shared_ms"
-        weight = LONE_WEIGHT if on_all_cores == self._faster else TRIED_WEIGHT
-        setattr(self, name, (1 - weight) * getattr(self, name) + weight * milliseconds)
-
-    @property
-    def _faster(self) -> bool:
-        return self.alone_ms < self.shared_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +101,16 @@ def open_model(
     batched = {chosen: _measured({chosen: opened[chosen]}, [image] * BATCH)[chosen] / BATCH}
     shared = opened[chosen]
     alone = shared
-    lone = Lone(shared_ms=milliseconds[chosen])
+    alone_ms = None
     if threads > 1 and shared.device == "cpu":
         alone = ExportPredictor(file, engine=open_on(threads=threads, name=chosen))
-        lone.alone_ms = _measured({chosen: alone}, [image])[chosen]
+        alone_ms = _measured({chosen: alone}, [image])[chosen]
     gains = batched[chosen] < BATCHING_GAIN * milliseconds[chosen]
     return LoadedModel(
         served=served,
         alone=alone,
         shared=shared,
-        lone=lone,
+        lone=Lone(shared_ms=milliseconds[chosen], alone_ms=alone_ms),
         choice=Choice(chosen, shared.device, milliseconds, batched, gains and shared.device != "cpu", tuple(notes)),
         bytes=int(MEMORY_TIMES * served.bytes * (1 if alone is shared else 2)),
         loaded_at=now,

@@ -14,7 +14,7 @@ from core.services.models.served import Served
 from pipeline.predictor.engines import PROVIDERS, EngineFailed, OnnxRuntime, Tensor, open_engine
 from pipeline.predictor.predictor import MAX_BATCH, ExportPredictor, Prediction, PredictionFailed
 from serving.batches import Batches
-from serving.models.loading import EARLY, LONE_TRIES, Lone, open_model
+from serving.models.loading import open_model
 from tests.builders.colour_models import draw_scenes, export_of
 
 POISON = b"\xff\xd8\xff\xe0 no image"
@@ -111,22 +111,3 @@ def test_another_device_than_the_wanted_one_is_never_taken(file: Path, monkeypat
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: available)
     with pytest.warns(UserWarning), pytest.raises(EngineFailed):
         OnnxRuntime(file, threads=1, device="cuda")
-
-
-def test_a_request_alone_is_computed_by_what_was_faster_lately() -> None:
-    misled = Lone(shared_ms=12.0, alone_ms=60.0)
-    for _ in range(EARLY):
-        way = misled.on_all_cores()
-        misled.note(7.0 if way else 12.0, on_all_cores=way)
-    assert misled.alone_ms < misled.shared_ms, "what was measured beside other starts is soon corrected"
-    lone = Lone(shared_ms=12.0, alone_ms=7.0, count=EARLY)
-    assert [lone.on_all_cores() for _ in range(LONE_TRIES)].count(False) == 1
-    for _ in range(8):
-        lone.note(185.0, on_all_cores=True)
-    assert not lone.on_all_cores(), "something else uses a core now"
-    ways = []
-    for _ in range(20 * LONE_TRIES):
-        ways.append(lone.on_all_cores())
-        lone.note(7.0 if ways[-1] else 12.0, on_all_cores=ways[-1])
-    assert ways[-1], "and then no more"
-    assert not any(Lone(shared_ms=5.0).on_all_cores() for _ in range(2 * LONE_TRIES)), "one core has no other way"
