@@ -84,6 +84,7 @@ def findings(items: "Sequence[Finding]", *, total: int | None = None) -> Rows:
     columns = (
         Column("severity"),
         Column("code"),
+        Column("finding", wraps=True),
         Column("file", wraps=True),
         Column("line", right=True),
         Column("detail", wraps=True, from_width=120, below=True),
@@ -92,7 +93,7 @@ def findings(items: "Sequence[Finding]", *, total: int | None = None) -> Rows:
     cells = [
         (
             styled(each.severity, SEVERITIES.get(each.severity, "")),
-            *(each.code, each.path or "-", _number(each.line), each.detail, each.remedy),
+            *(each.code, each.title or "-", each.path or "-", _number(each.line), each.detail, each.remedy),
         )
         for each in items
     ]

@@ -57,10 +57,18 @@ def test_text_that_harms_nobody_stays_as_it_is() -> None:
 
 def test_a_detail_stands_below_its_finding_where_the_terminal_is_narrow() -> None:
     texts = ("of 128 px, the box begins at -3.5", "Draw it within the image.")
-    one = Finding("box-outside", "error", "a/long/folder/name/of/images/" + "x" * 40 + ".xml", *texts, line=12)
+    one = Finding(
+        "box-outside",
+        "error",
+        "a/long/folder/name/of/images/" + "x" * 40 + ".xml",
+        *texts,
+        line=12,
+        title="A box is outside",
+    )
     other = Finding("box-tiny", "note", "b.xml", "1.5 x 1 px " * 12, "Remove it.")
     table = findings([one, other])
     wide, narrow = drawn(table, width=160), drawn(table, width=80)
+    assert "A box is outside" in drawn(table, width=240) and "finding" in narrow.splitlines()[0]
     assert "detail" in wide.splitlines()[0] and f"  {texts[0]}\n" not in wide
     lines = [line.rstrip() for line in narrow.splitlines()]
     assert max(map(len, lines)) <= 80 and "detail" not in lines[0]
