@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse
 
 from api.dependencies import CurrentPlatform, Cursor, OfProject
+from api.pages.learned import unlearned_metric
 from api.pages.matrix import Chosen
 from api.pages.model_card import model_card
 from api.pages.per_class import class_table
@@ -123,6 +124,7 @@ def read_version(
         cards=figure_cards(page, exports.items),
         names=NAMES,
         main=METRICS_OF_KIND[page.kind][0],
+        unlearned_metric=unlearned_metric(page.row.metrics, page.row.params) if page.row.run_id else "",
         away=store.problem,
         source=source,
         table=class_table(page.kind, per_class, sort, most=None if every_class else CLASSES) if per_class else None,

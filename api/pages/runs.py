@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 from api.dependencies import CurrentPlatform, Cursor, ProjectFilter
 from api.http.page_stream import HOME, position_in
 from api.http.run_logs import last_lines, stored_log
+from api.pages.learned import unlearned_metric
 from api.pages.rendering import mlflow_url, render
 from api.pages.run_view import best_of, charts_of, figure_rows, log_text, split_params, stages_of
 from api.schemas.runs import Run, run_of
@@ -94,6 +95,7 @@ def show_run(request: Request, platform: CurrentPlatform, run_id: str, attempt: 
         machine=[[round(at, 1), *(sample.get(name) for name in SAMPLED)] for at, sample in history.samples],
         made=version,
         figures=main_metrics(version.metrics if version else {}),
+        unlearned_metric=unlearned_metric(version.metrics, row.params) if version else "",
         changed=changed,
         defaults=defaults,
         log=_log(platform, run_id, attempt),

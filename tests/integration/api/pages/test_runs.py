@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from core.db.tables import EventRow, RunRow
+from core.db.tables import EventRow, RunRow, VersionRow
 from core.domain.errors import WeightsUnavailable
 from core.services.context import Platform
 from core.services.runs.history import MOST_EPOCHS, MOST_SAMPLES, read_history
@@ -104,3 +104,15 @@ def test_the_list_is_filtered_paged_and_says_when_nothing_fits(client: httpx.Cli
     assert "state=queued" in following and "No run is so" in page_of(client, "/ui/runs?state=failed&project=")
     assert "There is no run" in page_of(client, "/ui/runs/run_nope", 404)
     page_of(client, "/ui/runs?state=nope", 400)
+
+
+def test_a_training_that_learned_nothing_says_what_to_do_at_its_run_and_its_version(
+    client: httpx.Client, platform: Platform
+) -> None:
+    version = published.version(platform, published.ready_job(platform, project="raccoons").id, b"w")
+    pages = (f"/ui/runs/{version.run_id}", "/ui/projects/raccoons/versions/1")
+    notice = "It has not learned anything yet: mAP50 is 0.000. Train for more epochs, or with more images."
+    assert not [page for page in pages if notice in page_of(client, page)]
+    with platform.db.transaction() as session:
+        session.get_one(VersionRow, version.id).metrics = {"test": {"mAP50": 0.0002}}
+    assert [page for page in pages if notice in page_of(client, page)] == [*pages]

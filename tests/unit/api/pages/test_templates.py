@@ -99,6 +99,7 @@ CALLS = {
     "icon": '{{ m.icon("check") }}',
     "badge": '{{ m.badge("running") }}{{ m.badge("failed") }}{{ m.badge(hostile) }}{{ m.badge("ready", hostile) }}',
     "metric": '{{ m.metric(0.94321, "mAP50") }}{{ m.metric(none, hostile) }}',
+    "unlearned": '{{ m.unlearned(hostile) }}{{ m.unlearned("") }}',
     "change": "{{ m.change(-0.0123) }}",
     "card": "{% call m.card(hostile, level=3) %}{{ hostile }}{% endcall %}",
     "empty": '{{ m.empty(hostile, hostile) }}{% call m.empty("a") %}{{ hostile }}{% endcall %}',
