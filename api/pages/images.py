@@ -20,7 +20,7 @@ from core.domain import errors
 from core.domain.limits import MAX_BOXES_PER_IMAGE
 from core.services.context import Platform
 from core.services.jobs.corrections import drafts_of_images, number_of_drafts
-from core.services.jobs.images import codes_of_images, findings_of_image, refuse_without_index
+from core.services.jobs.images import codes_of_images, codes_with_images, findings_of_image, refuse_without_index
 from core.services.views import prepared_set_of
 from pipeline.dataset.model import SPLITS
 from pipeline.index.read import (
@@ -166,11 +166,17 @@ def _grid(request: Request, platform: Platform, found: _Images, query: ImageQuer
         classes=classes,
         legend=_LEGEND,
         splits=SPLITS,
-        codes=sorted(job.findings or {}),
+        codes=_codes(platform, job, query),
         sorts=SORTS | ({SUSPECT: "Most suspect"} if found.suspects else {}),
         suspects=found.suspects,
         url=lambda **changes: _address(job.id, query.parameters, changes),
     )
+
+
+def _codes(platform: Platform, job: JobRow, query: ImageQuery) -> list[str]:
+    """Of findings that images of the dataset have; the one that the address names is there in any case."""
+    named = {query.finding} & (job.findings or {}).keys()
+    return sorted(named.union(codes_with_images(platform.db, job)))
 
 
 def _page(found: _Images, cursor: str | None, size: int) -> tuple[list[IndexedImage], str | None, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, literal, select, union_all
 
 from core.db import Database
 from core.db.tables import DatasetRow, FindingRow, JobRow, OperationRow
@@ -51,6 +51,18 @@ def codes_of_images(db: Database, job_id: str, paths: Sequence[str]) -> dict[str
         for path, code in session.execute(_CODES, {"job_id": job_id, "images": list(paths)}):
             codes.setdefault(str(path), []).append(code)
     return {path: sorted(found) for path, found in codes.items()}
+
+
+def codes_with_images(db: Database, job: JobRow) -> list[str]:
+    """The codes of its findings about images of the prepared set, sorted; others are about what was left out."""
+    codes = sorted(job.findings or {})
+    if not codes:
+        return []
+    of_images = (FindingRow.job_id == job.id, FindingRow.image.is_not(None))
+    # Each code ends at its first row: a job has up to 10,000 of each.
+    found = (select(literal(code)).where(exists().where(*of_images, FindingRow.code == code)) for code in codes)
+    with db.reading() as session:
+        return sorted(session.execute(union_all(*found)).scalars())
 
 
 def findings_of_image(db: Database, job_id: str, path: str) -> list[FindingRow]:

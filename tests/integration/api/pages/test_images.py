@@ -48,6 +48,14 @@ def test_the_grid_filters_sorts_and_says_how_many_match(client: httpx.Client, jo
     assert "next_cursor" in unescape(page_of(client, f"/ui/datasets/{job.id}/images?cursor=x", 400))
 
 
+def test_only_findings_that_images_have_are_offered(client: httpx.Client, platform: Platform) -> None:
+    job = indexed_job(platform, IMAGES, findings=[("box-tiny", "b/c.jpg"), ("image-broken", None)])
+    offered = re.compile(r'<option value="(box-tiny|image-broken)"')
+    assert offered.findall(page_of(client, f"/ui/datasets/{job.id}/images")) == ["box-tiny"]
+    named = page_of(client, f"/ui/datasets/{job.id}/images?finding=image-broken")
+    assert offered.findall(named) == ["box-tiny", "image-broken"] and "No image matches" in named
+
+
 def test_pages_follow_each_other_with_the_same_filters(client: httpx.Client, platform: Platform) -> None:
     images = {indexed_image(f"{number:03}.jpg", split="val" if number % 2 else "train"): b"" for number in range(70)}
     job = indexed_job(platform, images)
