@@ -163,7 +163,7 @@ def _onnx_operation(session: Session, found: Standing) -> OperationRow:
         facts["reasons"] = reasons = refused.certificate.get("reasons") or []
         detail = " ".join([f"The ONNX of {name} did not pass its certificate.", *reasons[:1]])
         raise BundleWithoutOnnx(f"{detail} It is made anew after DELETE {path}/{refused.id}.", **facts)
-    detail = f"{name} has no ONNX in single precision that passed its certificate: POST {path} makes it."
+    detail = f"{name} has no ONNX in single precision that passed its certificate: make one (POST {path})."
     if newest[0] is not None and newest[0].problem:
         detail += f" Its last export failed: {newest[0].problem['detail']}"
         facts["links"]["operation"] = f"/operations/{newest[0].id}"
@@ -174,7 +174,7 @@ def _failed(found: Standing, operation: OperationRow) -> BundleFailed:
     links = {"operation": f"/operations/{operation.id}", "retry": f"/operations/{operation.id}/retry"}
     reason = (operation.problem or {}).get("detail", "")
     name = version_name(found.slug, found.version.number)
-    detail = f"The bundle of {name} could not be written: {reason} POST {links['retry']} tries it again."
+    detail = f"The bundle of {name} could not be written: {reason} Try it again (POST {links['retry']})."
     return BundleFailed(detail, operation_id=operation.id, problem=operation.problem, links=links)
 
 

@@ -140,14 +140,13 @@ def _fits(params: Mapping[str, Any], precision: str) -> bool:
 
 
 def _reason(called: str, precision: str, *, waits: bool, has_failed: bool) -> str:
+    """What is wrong, and what to do: first at the pages, in brackets by a program."""
+    exports = f"/models/{called}/exports"
     if waits:
-        return (
-            f"The {precision} export of {called} is being made. Try again once GET /models/{called}/exports lists it."
-        )
-    how = f"Make one with POST /models/{called}/exports, or see why in GET /models/{called}/exports."
+        return f"The {precision} export of {called} is being made. Try again once its exports list it (GET {exports})."
     if has_failed:
         return (
             f"The {precision} export of {called} did not pass its certificate, and is not served. "
-            f"GET /models/{called}/exports says why, as `darkroom export {called}` does."
+            f"Its exports say why, as `darkroom export {called}` does (GET {exports})."
         )
-    return f"{called} has no {precision} export yet. {how}"
+    return f"{called} has no {precision} export yet. Its exports make one, or say why not (POST {exports})."

@@ -214,7 +214,8 @@ def test_an_old_evaluation_is_to_be_made_again(platform: Platform, client: httpx
 def test_exports_say_why_they_were_refused_and_what_is_being_made(
     platform: Platform, client: httpx.Client, yard: Yard
 ) -> None:
-    assert "No export yet" in page_of(client, f"{YARD}/exports")
+    page = page_of(client, f"{YARD}/exports")
+    assert "No export yet" in page and "choose onnx and fp32; then the bundle can be made" in page
     first = client.post("/models/yard/v1/exports", json={"format": "onnx", "precision": "fp16"}).json()
     assert "is being made and compared" in page_of(client, YARD)
     client.post(f"/operations/{first['operation_id']}/cancel")
