@@ -9,11 +9,11 @@ from math import inf
 from statistics import median
 
 LATELY = 9  # runs, of which the median counts: one that waited for the scheduler decides nothing
-# The other way is tried in several requests that follow each other, for what has not run for a while is slow once:
-# seldom enough not to show in a p99, and among the first requests more often, because what the load of the model
+# The other way is tried in several requests that follow each other, for what has not run for a while is slow once,
+# and seldom enough not to show in a p99. Among the first requests it is tried more often: what the load of the model
 # measured, it measured beside whatever else started then.
 TRY, EVERY = 4, 600
-EARLY, EARLY_EVERY = 120, 24
+EARLY, EARLY_EVERY = 100, 24
 
 
 class Lone:
