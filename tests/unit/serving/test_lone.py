@@ -12,7 +12,7 @@ def test_what_was_measured_beside_other_starts_is_soon_corrected() -> None:
     def cold_first(way: bool, before: bool | None) -> float:
         return IDLE[way] + (9.0 if way != before else 0.0)
 
-    ways = _answer(Lone(shared_ms=17.0, alone_ms=60.0), EARLY - 1, cold_first)
+    ways = _answer(Lone(shared_ms=17.0, alone_ms=60.0), EARLY, cold_first)
     assert ways[-1] is ON_ALL, "though the first request after a change of the way takes longer than the other way"
 
 
