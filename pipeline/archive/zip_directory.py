@@ -7,7 +7,7 @@ the wrong size, names that differ between the two headers. Formats: PKWARE APPNO
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import BinaryIO, NamedTuple
 
 from core.domain import limits
@@ -37,8 +37,7 @@ _MISPLACED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ZipEntry:
+class ZipEntry(NamedTuple):
     """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset.
 
     `guessed`: the encoding that the name was read in, where none is declared and it is not UTF-8; else empty.
@@ -215,14 +214,14 @@ def _parse_entries(directory: bytes, count: int, *, wraps: bool) -> Iterator[Zip
 
 def _with_guessed_names(entries: list[ZipEntry]) -> list[ZipEntry]:
     """One encoding for the whole archive; also of names that are UTF-8 by chance, beside others that are not."""
-    if not any(entry.guessed for entry in entries):
+    if not any(map(attrgetter("guessed"), entries)):
         return entries
     undeclared = [not entry.flags & UTF8_FLAG for entry in entries]
     guess = GuessedNames(entry.raw_name for entry, free in zip(entries, undeclared, strict=True) if free)
     read: list[ZipEntry] = []
     for entry, free in zip(entries, undeclared, strict=True):
         name = guess.decode(entry.raw_name) if free and not _has_own_name(entry) else None
-        read.append(entry if name is None else replace(entry, name=name, guessed=guess.encoding))
+        read.append(entry if name is None else entry._replace(name=name, guessed=guess.encoding))
     return read
 
 

@@ -32,6 +32,7 @@ SUFFIXES_OF: dict[str, tuple[str, ...]] = {
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
+_PACKED_VALUES, _PACKED_PHASH = 15, 7  # of `pack`: how many, and which one is the hash
 _MAX_NUMBER = 2**63 - 1  # headers declare up to 2**32 - 1, and more frames: a finding, not a malformed reply
 _FULL_BITS = 16
 _BIT_DEPTHS = frozenset({0, 8, 10, 12, 14, _FULL_BITS})
@@ -121,10 +122,12 @@ def facts_from(
 ) -> ImageFacts:
     """Of an image with traits. Raises ValueError where a value is of another type or range than decoding gives."""
     width, height = reversed(upright) if traits.orientation in _TRANSPOSED else upright
-    values = [width, height, format, traits.mode, traits.orientation, traits.frames, None, None]
-    line = json.dumps([*values, 0, False, traits.odd, False, end, brightness, blur]).encode()
-    facts = unpack(line)[0]._replace(phash=phash)
-    if (phash is not None and len(phash) != PHASH_BYTES) or traits_of(facts) != traits:
+    try:
+        values = (width, height, format, traits.mode, traits.orientation, traits.frames, None, phash)
+        facts = _checked(*values, 0, False, traits.odd, False, end, brightness, blur)
+    except TypeError as error:
+        raise ValueError(f"No facts of an image: {error}.") from error
+    if traits_of(facts) != traits:
         raise ValueError("No facts of an image that is kept as it is.")
     return facts
 
@@ -139,30 +142,53 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
     """The reverse of `pack`, of bytes that may be hostile: every value has its type and range. Raises ValueError."""
     line, _, png = content.partition(b"\n")
     try:
-        width, height, format, mode, orientation, frames, problem, phash, *more = json.loads(line)
-        bits, dark, odd, rewrite, end, brightness, blur = more
-        facts = ImageFacts(
-            _whole(width, _MAX_NUMBER),
-            _whole(height, _MAX_NUMBER),
-            sys.intern(_text(format)),  # not 100,000 times "JPEG"
-            sys.intern(_text(mode)),
-            _whole(orientation, 8),
-            _whole(frames, _MAX_NUMBER),
-            None if problem is None else _problem(*problem),
-            None if phash is None else bytes.fromhex(phash),
-            _one_of(_BIT_DEPTHS, bits),
-            _truth(dark),
-            _text(odd),
-            _truth(rewrite),
-            _whole(end, _MAX_NUMBER),
-            _fraction(brightness),
-            _fraction(blur),
-        )
+        values = list(json.loads(line))
+        if len(values) != _PACKED_VALUES:
+            raise ValueError("No facts of an image.")
+        phash = values[_PACKED_PHASH]
+        values[_PACKED_PHASH] = None if phash is None else bytes.fromhex(phash)
+        return _checked(*values), png or None
     except (TypeError, RecursionError) as error:
         raise ValueError(f"No facts of an image: {error}.") from error
-    if facts.phash is not None and len(facts.phash) != PHASH_BYTES:
+
+
+def _checked(
+    width: Any,
+    height: Any,
+    format: Any,
+    mode: Any,
+    orientation: Any,
+    frames: Any,
+    problem: Any,
+    phash: bytes | None,
+    bits: Any,
+    dark: Any,
+    odd: Any,
+    rewrite: Any,
+    end: Any,
+    brightness: Any,
+    blur: Any,
+) -> ImageFacts:
+    """Raises ValueError or TypeError where a value is of another type or range."""
+    if phash is not None and len(phash) != PHASH_BYTES:
         raise ValueError("A perceptual hash of another length.")
-    return facts, png or None
+    return ImageFacts(
+        _whole(width, _MAX_NUMBER),
+        _whole(height, _MAX_NUMBER),
+        sys.intern(_text(format)),  # not 100,000 times "JPEG"
+        sys.intern(_text(mode)),
+        _whole(orientation, 8),
+        _whole(frames, _MAX_NUMBER),
+        None if problem is None else _problem(*problem),
+        phash,
+        _one_of(_BIT_DEPTHS, bits),
+        _truth(dark),
+        _text(odd),
+        _truth(rewrite),
+        _whole(end, _MAX_NUMBER),
+        _fraction(brightness),
+        _fraction(blur),
+    )
 
 
 def _whole(value: Any, most: int) -> int:

@@ -271,5 +271,8 @@ def _item(image: SourceFile, lines: _Lines, root: str) -> Item:
     )
 
 
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # `json.dumps` makes one for each line
+
+
 def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return _encoder.encode(value) + "\n"

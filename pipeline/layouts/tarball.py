@@ -4,17 +4,17 @@ import hashlib
 import io
 import os
 import tarfile
-from collections import deque
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from queue import SimpleQueue
+from typing import NamedTuple, Self
 
 from pipeline.archive.byte_range import ByteRange
 
-_BLOCK = 1 << 20  # bytes that are hashed and written at once
+_BLOCK = 1 << 19  # bytes that are hashed and written at once
 _BUFFERS = 4
 
 
@@ -42,14 +42,8 @@ class WrittenSet(NamedTuple):
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
     """A writer of `target`, which is complete once `end` has returned."""
-    # Hashing and writing release the interpreter's lock: in threads they go on while files are read. One thread each,
-    # since blocks are processed in order.
-    with (
-        target.open("wb", buffering=0) as file,
-        ThreadPoolExecutor(1) as hashing,
-        ThreadPoolExecutor(1) as writing,
-    ):
-        yield TarWriter(_Hashing(file, hashing, writing))
+    with target.open("wb", buffering=0) as file, _Hashing(file) as hashing:
+        yield TarWriter(hashing)
 
 
 class TarWriter:
@@ -106,20 +100,33 @@ def file_digest(path: Path) -> Digest:
 
 
 class _Hashing:
-    """Counts all bytes, and hashes and writes them in blocks, in a thread each.
+    """Counts all bytes, and hashes and writes them in blocks, in a thread each: both release the interpreter's lock.
 
-    A few buffers are reused: one is filled while the others are hashed and written. A new megabyte each time would
-    cost more than its hash; with two buffers, filling would wait for every hash that is a little late.
+    A few buffers are reused: one is filled while others are hashed and written. A new one each time would cost more
+    than its hash. They are small enough that a block is still in the processor's cache when it is written.
     """
 
-    def __init__(self, file: io.FileIO, hashing: Executor, writing: Executor) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
-        self._hashing, self._writing = hashing, writing
-        self._filling = memoryview(bytearray(_BLOCK))
-        self._filled = 0
-        self._pending: deque[tuple[memoryview, Future[None], Future[None]]] = deque()
         self._digest = hashlib.sha256()
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._to_hash: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._to_write: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=work) for work in (self._hash_all, self._write_all)]
+        self._error: OSError | None = None
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(_BLOCK)))
+        self._filling = self._free.get()
+        self._filled = 0
         self.size = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._join()
 
     def put(self, content: bytes) -> None:
         left = memoryview(content)
@@ -148,8 +155,8 @@ class _Hashing:
 
     def end(self) -> Digest:
         self._flush()
-        while self._pending:
-            self._oldest()
+        self._join()
+        self._raise_error()
         return Digest(self.size, self._digest.hexdigest())
 
     def _room(self) -> memoryview:
@@ -162,20 +169,35 @@ class _Hashing:
             self._flush()
 
     def _flush(self) -> None:
-        """At most a few blocks are pending; an error of writing is raised at one of the next blocks."""
-        block = self._filling[: self._filled]
-        hashed, written = self._hashing.submit(self._digest.update, block), self._writing.submit(self._write, block)
-        self._pending.append((self._filling, hashed, written))
-        self._filling = self._oldest() if len(self._pending) == _BUFFERS else memoryview(bytearray(_BLOCK))
+        """An error of writing is raised at one of the next blocks."""
+        self._raise_error()
+        self._to_hash.put(self._filling[: self._filled])
+        self._filling = self._free.get()
         self._filled = 0
 
-    def _oldest(self) -> memoryview:
-        """Returns the buffer that has been pending for longest, once it is free."""
-        buffer, hashed, written = self._pending.popleft()
-        hashed.result()
-        written.result()
-        return buffer
+    def _raise_error(self) -> None:
+        if self._error:
+            raise self._error
+
+    def _join(self) -> None:
+        self._to_hash.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _hash_all(self) -> None:
+        while (block := self._to_hash.get()) is not None:
+            self._digest.update(block)
+            self._to_write.put(block)
+        self._to_write.put(None)
+
+    def _write_all(self) -> None:
+        while (block := self._to_write.get()) is not None:
+            try:
+                self._write(block)
+            except OSError as error:
+                self._error = error
+            self._free.put(memoryview(block.obj))
 
     def _write(self, block: memoryview) -> None:
-        while block:
+        while block and self._error is None:
             block = block[self._file.write(block) :]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pipeline.archive.byte_range import ByteRange
+from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
     from pipeline.process.progress import StageReporter
 
+_NOT_IN_A_STEM = re.compile(r"[^A-Za-z0-9_-]+")
+_ODD_PARTS = re.compile(r"//|/\Z|(?:\A|/)\.(?:/|\Z)")  # empty ones and dots, which pathlib leaves out
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
@@ -105,8 +108,10 @@ def _suffix(image: DatasetImage) -> str:
 
 
 def _ascii_stem(path: str) -> str:
-    plain = unicodedata.normalize("NFKD", PurePosixPath(path).stem).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")[:_MAX_STEM]
+    # pathlib takes thirty times as long, and no path of an archive has such parts.
+    stem = PurePosixPath(path).stem if _ODD_PARTS.search(path) else bare_of(base_of(path))
+    plain = stem if stem.isascii() else unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return _NOT_IN_A_STEM.sub("_", plain).strip("_-")[:_MAX_STEM]
 
 
 def _data_yaml(classes: list[str], splits: dict[str, str]) -> str:

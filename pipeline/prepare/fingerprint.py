@@ -20,6 +20,7 @@ from pipeline.dataset.validated import Digests
 from pipeline.layouts import LAYOUTS
 
 SCHEMA = "darkroom-manifest/1"
+_encoder = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))  # once, not for each image
 HOW = (
     "sha256 of manifest.json in the prepared dataset; content_fingerprint: of the same without the keys layout, "
     "reading and split_rule and without each image's split"
@@ -69,4 +70,4 @@ def _image(image: DatasetImage) -> dict[str, Any]:
 
 def _canonical(value: dict[str, Any]) -> bytes:
     # `classes` < `images` < `kind` < `layout` < `reading` < `schema` < `split_rule`: the parts keep the keys sorted.
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encoder.encode(value).encode()
