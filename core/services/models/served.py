@@ -149,4 +149,4 @@ def _reason(called: str, precision: str, *, waits: bool, has_failed: bool) -> st
             f"The {precision} export of {called} did not pass its certificate, and is not served. "
             f"Its exports say why, as `darkroom export {called}` does (GET {exports})."
         )
-    return f"{called} has no {precision} export yet. Its exports make one, or say why not (POST {exports})."
+    return f"{called} has no {precision} export yet. Make one on the page of its exports (POST {exports})."
