@@ -23,19 +23,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
-from benchmarks.predict_load import Figures, bare, load, median_ms, posting, share_of_equal
+from benchmarks.predict_load import Figures, bare, load, share_of_equal
 from benchmarks.predict_model import HELD_OUT, Exported, draw_images, export, train
+from benchmarks.predict_one_client import one_client
 from benchmarks.predict_servers import (
     Home,
     PeerSettings,
     Running,
-    api_before,
     darkroom,
     make_home,
     make_venv,
@@ -50,8 +47,7 @@ from pipeline.predictor.predictor import ExportPredictor
 
 CLIENTS = 32
 SAME_GOAL, OWN_GOAL = 1.1, 1.5  # times the better peer, at 32 clients
-ABOVE_BARE_MS, ABOVE_SERVING_MS = 2.0, 3.0  # p50 of one client
-TURN, TURNS = 15, 30  # requests of a turn at one client; turns in a round
+TURNS = 30  # of a few requests of one client, in a round
 PARTS = ("same", "own", "api", "soak")
 PEERS = ("LitServe", "BentoML")
 SEARCHED: Mapping[str, Sequence[PeerSettings]] = {
@@ -151,31 +147,9 @@ def _own(bench: Bench) -> bool:
 
 
 def _api(bench: Bench) -> bool:
-    """p50 of one client: the bare predictor, serving, and the API in front of it, in turns of a few requests.
-
-    A shared host can be a third slower in one second than in the next: what is compared must follow at once.
-    """
-    with ExitStack() as stack:
-        served = stack.enter_context(darkroom(bench.home, "fp32", engine="auto", log=bench.log("api-darkroom")))
-        through = stack.enter_context(api_before(served, bench.home, log=bench.log("api-api")))
-        (predictor,) = _predictors(bench, "fp32", None, busy=False)
-        ways: dict[str, Callable[[bytes], object]] = {"bare": lambda content: predictor.predict([content])}
-        ways |= {name: stack.enter_context(posting(way)) for name, way in (("serving", served), ("api", through))}
-        p50: dict[str, list[float]] = {name: [] for name in ways}
-        images = cycle(bench.contents)
-        for _ in range(round(TURNS * bench.rounds)):
-            for name, way in ways.items():
-                p50[name].append(median_ms(way, list(islice(images, TURN)), uncounted=TURN // 5))
-    bare, serving, api = (np.asarray(p50[name]) for name in ways)
-    above, further = float(np.median(serving - bare)), float(np.median(api - serving))
-    print(f"\n| one client, {len(bare)} turns | p50 | more | goal |\n{'|---' * 4}|")
-    print(f"| bare predictor | {np.median(bare):.1f} ms | | |")
-    print(f"| serving | {np.median(serving):.1f} ms | {above:.1f} ms | at most {ABOVE_BARE_MS:.0f} ms |")
-    print(
-        f"| through the API | {np.median(api):.1f} ms | {further:.1f} ms | at most {ABOVE_SERVING_MS:.0f} ms |",
-        flush=True,
+    return one_client(
+        bench.home, bench.exports["fp32"].file, bench.contents, turns=round(TURNS * bench.rounds), log=bench.log
     )
-    return above <= ABOVE_BARE_MS and further <= ABOVE_SERVING_MS
 
 
 _PARTS: Mapping[str, Callable[[Bench], bool]] = {"same": _same, "own": _own, "api": _api}
@@ -203,17 +177,11 @@ def _peer(bench: Bench, name: str, settings: PeerSettings) -> AbstractContextMan
 
 
 def _bare(bench: Bench, precision: Precision, engine: str | None) -> Callable[[bool, float], Figures]:
-    """For so many seconds: see `_predictors`."""
-    found = {busy: _predictors(bench, precision, engine, busy=busy) for busy in (False, True)}
-    return lambda busy, seconds: bare(found[busy], bench.contents, seconds=seconds)
-
-
-def _predictors(bench: Bench, precision: Precision, engine: str | None, *, busy: bool) -> list[ExportPredictor]:
-    """One on all cores; or else, for as many threads as there are cores, one that computes on one."""
+    """At one client on all cores; else in as many threads as there are cores. For so many seconds."""
     file, cores = bench.exports[precision].file, len(os.sched_getaffinity(0))
-    if not busy:
-        return [ExportPredictor(file, engine=open_engine(file, threads=cores, name=engine))]
-    return [ExportPredictor(file, engine=open_engine(file, threads=1, streams=cores, name=engine))] * cores
+    one = [ExportPredictor(file, engine=open_engine(file, threads=cores, name=engine))]
+    each = [ExportPredictor(file, engine=open_engine(file, threads=1, streams=cores, name=engine))] * cores
+    return lambda busy, seconds: bare(each if busy else one, bench.contents, seconds=seconds)
 
 
 def _table(

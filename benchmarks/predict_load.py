@@ -1,18 +1,15 @@
 """The load of `benchmarks.predict`: `wrk` that posts JPEGs, the bare predictor, and answers compared with it."""
 
 import json
-import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from threading import Thread
 from time import perf_counter, process_time
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -104,46 +101,6 @@ def bare(predictors: Sequence[ExportPredictor], images: Sequence[bytes], *, seco
     p50, p99 = np.quantile(together, (0.5, 0.99)).tolist()
     cpu = 1e3 * (process_time() - spent) / len(together)
     return Figures(len(together) / (perf_counter() - began), p50, p99, float(together.max()), cpu=cpu)
-
-
-def median_ms(way: Callable[[bytes], object], images: Sequence[bytes], *, uncounted: int) -> float:
-    """Of one image after the other; the first ones warm up what is measured."""
-    times = []
-    for content in images:
-        started = perf_counter()
-        way(content)
-        times.append(1e3 * (perf_counter() - started))
-    return float(np.median(times[uncounted:]))
-
-
-@contextmanager
-def posting(running: Running) -> Iterator[Callable[[bytes], None]]:
-    """One client with one connection, which reads an answer to its last byte and no further: parsing is not measured.
-
-    `http.client` takes 0.4 ms for what `wrk` does in 0.01.
-    """
-    url = urlsplit(running.url)
-    head = f"POST {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: image/jpeg\r\n"
-    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-        def post(content: bytes) -> None:
-            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
-            answer, length = b"", -1
-            while length != len(answer.partition(b"\r\n\r\n")[2]):
-                received = connection.recv(2**16)
-                assert received, f"{running.name} closed the connection"
-                answer += received
-                length = _length_in(answer)
-            assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
-
-        yield post
-
-
-def _length_in(answer: bytes) -> int:
-    """-1 until the head is complete."""
-    head, end, _ = answer.partition(b"\r\n\r\n")
-    return int(head.lower().partition(b"\ncontent-length:")[2].partition(b"\r")[0]) if end else -1
 
 
 def share_of_equal(
