@@ -74,6 +74,13 @@ class _End(NamedTuple):
         return 0xFFFFFFFF not in self[4:] and self.offset + self.size == end_at
 
 
+class Directory(NamedTuple):
+    """All entries in their order, and the offset of the directory."""
+
+    entries: list[ZipEntry]
+    at: int
+
+
 class BrokenArchive(Exception):
     """The bytes are not a whole, readable ZIP. Carries the one finding that states why."""
 
@@ -82,8 +89,8 @@ class BrokenArchive(Exception):
         super().__init__(detail)
 
 
-def read_directory(file: BinaryIO, head: bytes | None = None) -> tuple[list[ZipEntry], int]:
-    """All entries in the directory's order, and the directory's offset. Raises BrokenArchive.
+def read_directory(file: BinaryIO, head: bytes | None = None) -> Directory:
+    """Raises BrokenArchive.
 
     `head`: the first bytes of the file where they are known. They name what else the file is.
     """
@@ -99,7 +106,7 @@ def read_directory(file: BinaryIO, head: bytes | None = None) -> tuple[list[ZipE
         raise BrokenArchive(code, content) from error
 
 
-def _read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
+def _read_directory(file: BinaryIO) -> Directory:
     total = file.seek(0, io.SEEK_END)
     tail_at = max(0, total - _END.size - _MAX_COMMENT)
     file.seek(tail_at)
@@ -124,7 +131,7 @@ def _read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     if size > _MAX_DIRECTORY:
         raise BrokenArchive("archive-too-many-entries", f"A central directory of {size} bytes.")
     file.seek(offset)
-    return _with_guessed_names(list(_parse_entries(file.read(size), count, wraps=not zip64))), offset
+    return Directory(_with_guessed_names(list(_parse_entries(file.read(size), count, wraps=not zip64))), offset)
 
 
 def _find_end(tail: bytes) -> int:

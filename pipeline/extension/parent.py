@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 from zlib import crc32
 
@@ -10,7 +11,7 @@ from core.domain.errors import PreparationFailed
 from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.inflate import blocks_of, write_at
 from pipeline.archive.source import SourceFile
-from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
+from pipeline.archive.zip_directory import BrokenArchive, Directory, ZipEntry, read_directory
 from pipeline.dataset.growth import Revision
 from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.placement import Content
@@ -32,15 +33,17 @@ class Parent:
         """Whether the bytes of the image are those of its path in `archive`."""
         return image.source.file == str(self.archive)
 
-    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int) -> None:
-        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. Raises
-        PreparationFailed where they are others than the index says."""
+    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int, writing: Lock) -> None:
+        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. `writing` is
+        held meanwhile: threads that write to one file wait for each other in the system, and keep a core busy with it.
+        Raises PreparationFailed where they are others than the index says."""
         entry = self.entries[image.source.name]
         digest = hashlib.sha256()
         size = crc = 0
         try:
             for block in blocks_of(file, entry):
-                write_at(out, block, at + size)
+                with writing:
+                    write_at(out, block, at + size)
                 size += len(block)
                 if not self.verified:
                     digest.update(block)
@@ -52,11 +55,21 @@ class Parent:
             raise PreparationFailed(detail, image=image.path)
 
 
-def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], verified: bool, scratch: Path) -> Parent:
-    """Raises PreparationFailed where the ZIP is not the one that the index was made from."""
+def read_parent(
+    archive: Path,
+    index: Path,
+    *,
+    kind: str,
+    classes: list[str],
+    verified: bool,
+    scratch: Path,
+    directory: Directory | None = None,
+) -> Parent:
+    """`directory`: of `archive`, where it was read. Raises PreparationFailed where the ZIP is not the one that the index
+    was made from."""
     try:
         with archive.open("rb") as file:
-            entries = [entry for entry in read_directory(file)[0] if can_be_data(entry.name)]
+            entries = [entry for entry in (directory or read_directory(file)).entries if can_be_data(entry.name)]
             removed = _removed(file, entries, scratch)
     except BrokenArchive as error:
         raise PreparationFailed("The stored ZIP of the dataset cannot be read.") from error

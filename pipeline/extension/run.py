@@ -23,7 +23,7 @@ from pipeline.extension.parent import read_parent
 from pipeline.extension.write_zip import write_revision
 from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
-from pipeline.hub.uploaded_tables import extract_dataset, plain_archive
+from pipeline.hub.uploaded_tables import extract_dataset, read_plain_archive
 from pipeline.index.known import read_known
 from pipeline.index.written import write_written
 from pipeline.prepare.result import most_severe_first
@@ -48,10 +48,16 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     steps.stage("reading")
     (of_parent := scratch / "parent").mkdir()
     with _reading_additions(spec, scratch, steps) as additions:
-        source = plain_archive(spec.parent, of_parent, steps)
+        source, directory = read_plain_archive(spec.parent, of_parent, steps)
         verified = spec.verified and source == spec.parent
         parent = read_parent(
-            source, spec.index, kind=spec.kind, classes=spec.classes, verified=verified, scratch=scratch
+            source,
+            spec.index,
+            kind=spec.kind,
+            classes=spec.classes,
+            verified=verified,
+            scratch=scratch,
+            directory=directory,
         )
         read = additions()
     corrections = read_changes(spec.changes) if spec.changes else {}

@@ -22,7 +22,7 @@ from pipeline.archive.entry_names import base_of, folder_of, suffix_of
 from pipeline.archive.extract import EXTRACTED_FILE, extract, is_hidden, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected, SourceFile
-from pipeline.archive.zip_directory import BrokenArchive, read_directory
+from pipeline.archive.zip_directory import BrokenArchive, Directory, read_directory
 from pipeline.dataset.model import common_folder
 from pipeline.formats.class_order import CLASS_ORDER
 from pipeline.hub.card import README
@@ -95,13 +95,19 @@ def extract_dataset(
 
 def plain_archive(archive: Path, scratch: Path, steps: StageReporter) -> Path:
     """`archive`, or below `scratch` what it holds where it is one of tables. Raises as `extract_dataset`."""
+    return read_plain_archive(archive, scratch, steps)[0]
+
+
+def read_plain_archive(archive: Path, scratch: Path, steps: StageReporter) -> tuple[Path, Directory | None]:
+    """As `plain_archive`, with the directory of `archive` where it is that: None where it cannot be read, or is not."""
     try:
         with archive.open("rb") as file:
-            names = [entry.name for entry in read_directory(file)[0] if not entry.is_folder]
+            directory = read_directory(file)
     except BrokenArchive:
-        return archive  # reading it says why
+        return archive, None  # reading it says why
+    names = [entry.name for entry in directory.entries if not entry.is_folder]
     unpacked = _unpack(archive, names, scratch, steps) if holds_tables(names) else None
-    return unpacked or archive
+    return (archive, directory) if unpacked is None else (unpacked, None)
 
 
 def _unpack(archive: Path, names: list[str], scratch: Path, steps: StageReporter) -> Path | None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,6 +63,12 @@ def figure(target: Path | BinaryIO, width: float, height: float) -> Iterator[Any
         FigureCanvasAgg(drawn)
         yield drawn
         drawn.savefig(target, format="png")
+
+
+def import_matplotlib() -> None:
+    """What `figure` needs of it: a third of a second, ahead of the first figure."""
+    import_module("matplotlib.backends.backend_agg")
+    import_module("matplotlib.figure")
 
 
 def _fonts() -> list[str]:

@@ -37,7 +37,7 @@ from pipeline.index.written import WrittenImages, read_written
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.dataset_plots import drawing_plots
+from pipeline.prepare.dataset_plots import BeginPlots, drawing_plots
 from pipeline.prepare.fingerprint import write_manifest
 from pipeline.prepare.gallery import drawing_samples
 from pipeline.prepare.metadata import write_metadata
@@ -83,17 +83,19 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     written = read_written(spec.written) if spec.written else WrittenImages({}, {})
     result: Prepared | Rejection
     try:
-        dataset = validate_archive(
-            spec.archive,
-            scratch,
-            spec.options,
-            processes=spec.processes,
-            steps=steps,
-            known=known | written.facts,
-            digests=written.digests,
-            exclusion=exclusion_of(spec),
-        )
-        result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
+        with drawing_plots(out, processes=spec.processes) as begin_plots:
+            dataset = validate_archive(
+                spec.archive,
+                scratch,
+                spec.options,
+                processes=spec.processes,
+                steps=steps,
+                known=known | written.facts,
+                digests=written.digests,
+                exclusion=exclusion_of(spec),
+            )
+            dataset = replace(dataset, findings=_with_log(dataset.findings, log))
+            result = _write(dataset, spec, steps, started, begin_plots)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
     finally:
@@ -253,17 +255,17 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
     raise Rejected(problem, most_severe_first(findings))
 
 
-def _write(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> Prepared:
+def _write(
+    dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime, begin_plots: BeginPlots
+) -> Prepared:
     def check(*_: int) -> None:
         steps.raise_if_cancelled()
 
     steps.stage("drawing")
-    with (
-        drawing_plots(dataset, spec.out, processes=spec.processes) as plots,
-        drawing_samples(
-            dataset, spec.out, seed=spec.options.seed, processes=spec.processes, known=spec.samples
-        ) as samples,
-    ):
+    plots = begin_plots(dataset)
+    with drawing_samples(
+        dataset, spec.out, seed=spec.options.seed, processes=spec.processes, known=spec.samples
+    ) as samples:
         tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
         gallery = Gallery(plots=plots(check), samples=samples(check))
     steps.end()

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from core.domain.keys import plots_of
 from pipeline.dataset.validated import ValidatedDataset
-from pipeline.prepare.dataset_plots import PLOTS_FOLDER
+from pipeline.prepare.dataset_plots import PLOTS_FOLDER, BeginPlots
 
 
 @contextmanager
-def touching_plots(dataset: ValidatedDataset, out: Path, **_: int) -> Iterator[Callable[..., tuple[str, ...]]]:
+def touching_plots(out: Path, *, processes: int) -> Iterator[BeginPlots]:
     """As `drawing_plots`, but the files are empty."""
-    names = plots_of(dataset.kind)
-    (out / PLOTS_FOLDER).mkdir(exist_ok=True)
-    for name in names:
-        (out / PLOTS_FOLDER / f"{name}.png").touch()
-    yield lambda *_: names
+
+    def begin(dataset: ValidatedDataset) -> Callable[..., tuple[str, ...]]:
+        names = plots_of(dataset.kind)
+        (out / PLOTS_FOLDER).mkdir(exist_ok=True)
+        for name in names:
+            (out / PLOTS_FOLDER / f"{name}.png").touch()
+        return lambda *_: names
+
+    yield begin

@@ -149,8 +149,8 @@ def test_a_plot_that_fails_or_ends_its_process_costs_itself_alone(
     }
     monkeypatch.setattr(dataset_plots, "_measured", lambda name, _: dataset_plots.PlotTask(name, measured[name]))
     dataset = cast(Any, SimpleNamespace(kind="detection"))
-    with dataset_plots.drawing_plots(dataset, tmp_path, processes=processes) as finish:
-        assert finish(lambda *_: None) == ("resolution_scatter",)
+    with dataset_plots.drawing_plots(tmp_path, processes=processes) as begin:
+        assert begin(dataset)(lambda *_: None) == ("resolution_scatter",)
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["resolution_scatter.png"]
 
 
@@ -159,9 +159,9 @@ def test_a_cancel_ends_the_process_that_draws(tmp_path: Path, monkeypatch: pytes
     dataset = cast(Any, SimpleNamespace(kind="detection"))
     with (
         pytest.raises(RunCancelled),
-        dataset_plots.drawing_plots(dataset, tmp_path, processes=2) as finish,
+        dataset_plots.drawing_plots(tmp_path, processes=2) as begin,
     ):
-        finish(_cancel)
+        begin(dataset)(_cancel)
     assert not any(thread.name == "decoder" for thread in threading.enumerate())
 
 
