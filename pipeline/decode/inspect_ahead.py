@@ -41,11 +41,12 @@ class InspectAhead:
         if self._converted:
             self._converted.close()
 
-    def add(self, files: Iterable[SourceFile]) -> None:
-        """Each file once."""
+    def add(self, files: Iterable[SourceFile], known: Mapping[str, ImageFacts] | None = None) -> None:
+        """Each file once. `known`: of these files, in place of those of all."""
         new = []
+        known = self._known if known is None else known
         for file in files:
-            if (facts := self._known.get(file.sha256)) is not None:
+            if (facts := known.get(file.sha256)) is not None:
                 self._kept[file.name] = facts
             else:
                 new.append(file)

@@ -33,14 +33,18 @@ class Parent:
         """Whether the bytes of the image are those of its path in `archive`."""
         return image.source.file == str(self.archive)
 
-    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int, writing: Lock) -> None:
-        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. `writing` is
+    def copy(self, file: BinaryIO, image: DatasetImage, out: int, place: tuple[int, bytes], writing: Lock) -> None:
+        """Write an image to the descriptor `out` (see `ZipWriter.reserve`); `file` is the opened archive. `writing` is
         held meanwhile: threads that write to one file wait for each other in the system, and keep a core busy with it.
         Raises PreparationFailed where they are others than the index says."""
         entry = self.entries[image.source.name]
         digest = hashlib.sha256()
         size = crc = 0
+        start, header = place
+        at = start + len(header)
         try:
+            with writing:
+                write_at(out, header, start)
             for block in blocks_of(file, entry):
                 with writing:
                     write_at(out, block, at + size)
@@ -65,8 +69,8 @@ def read_parent(
     scratch: Path,
     directory: Directory | None = None,
 ) -> Parent:
-    """`directory`: of `archive`, where it was read. Raises PreparationFailed where the ZIP is not the one that the index
-    was made from."""
+    """`directory`: of `archive`, where it was read. Raises PreparationFailed where the ZIP is not the one that the
+    index was made from."""
     try:
         with archive.open("rb") as file:
             entries = [entry for entry in (directory or read_directory(file)).entries if can_be_data(entry.name)]

@@ -14,7 +14,7 @@ from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
-from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.archive.source import ExtractedArchive, Rejected, SourceFile
 from pipeline.dataset.growth import Additions, Correction, Grown, Revision, grow
 from pipeline.dataset.validate import check
 from pipeline.decode.inspect_ahead import InspectAhead
@@ -24,7 +24,7 @@ from pipeline.extension.write_zip import write_revision
 from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
 from pipeline.hub.uploaded_tables import extract_dataset, read_plain_archive
-from pipeline.index.known import read_known
+from pipeline.index.known import find_known
 from pipeline.index.written import write_written
 from pipeline.prepare.result import most_severe_first
 from pipeline.prepare.run import reject_errors
@@ -83,13 +83,18 @@ def _reading_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) ->
     if spec.additions is None:
         yield lambda: _Read(Additions(), [])
         return
-    with InspectAhead(spec.processes, known=read_known(spec.index)) as ahead:
+    with InspectAhead(spec.processes) as ahead:
+
+        def inspect(files: list[SourceFile]) -> None:
+            images = [file for file in files if is_image(file.name)]
+            ahead.add(images, find_known(spec.index, [image.sha256 for image in images]))
+
         source, findings = extract_dataset(
             spec.additions,
             scratch,
             threads=spec.processes,
             steps=steps,
-            each=lambda files: ahead.add([file for file in files if is_image(file.name)]),
+            each=inspect,
             keep=REMOVE_FILE,
         )
         yield lambda: _read_additions(spec, source, findings, ahead, steps)

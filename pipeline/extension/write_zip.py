@@ -46,14 +46,14 @@ def write_revision(
         _add_waiting(archive, _write_lines(archive, EXTENSION_LOG, found))
 
 
-def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> int:
+def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> tuple[int, bytes]:
     entry = parent.entries[image.source.name]
     return archive.reserve(image.path, entry.size, entry.crc)
 
 
 @contextmanager
 def _copying(
-    images: list[DatasetImage], places: list[int], parent: Parent, target: Path, *, threads: int
+    images: list[DatasetImage], places: list[tuple[int, bytes]], parent: Parent, target: Path, *, threads: int
 ) -> Iterator[Iterator[int]]:
     """Copies each image of the parent to its place in the file `target`, while the body runs. What it yields waits for
     them: how many are copied. In threads: reading, inflating and writing release the interpreter's lock."""

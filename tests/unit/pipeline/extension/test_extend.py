@@ -19,7 +19,7 @@ from pipeline.dataset_export.inputs import contents_of_upload
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.decode.pool import DecodePool
 from pipeline.formats.revision import REVISION_FILE
-from pipeline.index.known import read_known
+from pipeline.index.known import find_known, read_known
 from pipeline.index.read import read_images
 from pipeline.index.schema import INDEX_FILE, IndexedImage
 from pipeline.index.written import read_written
@@ -147,9 +147,16 @@ def test_what_is_known_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monkey
         original(self, each)  # type: ignore[arg-type] # as above
 
     monkeypatch.setattr(DecodePool, "submit", submit)
-    additions = zip_files(tmp_path / "more.zip", _added(1))
-    Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, additions=additions)
+    with zipfile.ZipFile(parent) as files:
+        name = next(each for each in files.namelist() if each.endswith(".jpg"))
+        again = {"more/again.jpg": files.read(name)}
+    again["more/again.xml"] = annotation("again.jpg", [("ball", 2.0, 3.0, 30.0, 40.0)])
+    additions = zip_files(tmp_path / "more.zip", _added(1) | again)
+    index = tmp_path / "before" / INDEX_FILE
+    Extended(tmp_path / "after", parent, before, index, additions=additions)
     assert len(submitted) == 1  # the new image, when it is read
+    digest = hashlib.sha256(again["more/again.jpg"]).hexdigest()
+    assert find_known(index, [digest, "00" * 32]) == {digest: read_known(index)[digest]}
 
 
 def test_one_folder_of_a_known_class_is_enough(tmp_path: Path) -> None:
