@@ -35,7 +35,6 @@ class ZipWriter:
         self._directory = tempfile.TemporaryFile(dir=target.parent)  # noqa: SIM115 - closed by `__exit__`
         self._at = 0
         self._count = self._directory_bytes = 0
-        self._is_behind = False  # `_out` is not at `_at`: places were reserved
 
     def __enter__(self) -> Self:
         return self
@@ -66,27 +65,20 @@ class ZipWriter:
     def add_file(self, name: str, path: Path) -> None:
         self.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
 
-    def reserve(self, name: str, size: int, crc: int) -> tuple[int, bytes]:
-        """The caller writes into the file, before the end: from the first value on the second, and behind it the
-        content, of `size` bytes with this CRC-32."""
-        at, header = self._at, self._enter(name, size, crc)
-        self._is_behind = True
-        return at, header
+    def reserve(self, name: str, size: int, crc: int) -> int:
+        """Where in the file the caller writes the content, of `size` bytes with this CRC-32, before the end."""
+        at = self._add(name, size, crc, ())
+        self._out.seek(self._at)
+        return at
 
-    def _add(self, name: str, size: int, crc: int, content: Iterable[bytes]) -> None:
-        at, header = self._at, self._enter(name, size, crc)
-        if self._is_behind:
-            self._out.seek(at)
-            self._is_behind = False
-        self._out.write(header)
-        self._out.writelines(content)
-
-    def _enter(self, name: str, size: int, crc: int) -> bytes:
-        """Returns the local header."""
+    def _add(self, name: str, size: int, crc: int, content: Iterable[bytes]) -> int:
+        """Returns where the content begins."""
         if size >= _MOST_32:
             raise ValueError(f"{name} has {size} bytes: more than a file of an export may have.")
         raw = name.encode()
         fields = (_UTF8, 0, 0, _DATE, crc, size, size, len(raw))
+        self._out.write(_LOCAL.pack(b"PK\x03\x04", _VERSION, *fields, 0) + raw)
+        self._out.writelines(content)
         far = self._at >= _MOST_32
         extra = _EXTRA_64.pack(1, 8, self._at) if far else b""
         version, at = (_VERSION_64, _MOST_32) if far else (_VERSION, self._at)
@@ -94,11 +86,10 @@ class ZipWriter:
         self._directory_bytes += self._directory.write(head + raw + extra)
         self._at += _LOCAL.size + len(raw) + size
         self._count += 1
-        return _LOCAL.pack(b"PK\x03\x04", _VERSION, *fields, 0) + raw
+        return self._at - size
 
     def _end(self) -> None:
         size = self._directory_bytes
-        self._out.seek(self._at)
         self._directory.seek(0)
         shutil.copyfileobj(self._directory, self._out, _BLOCK)
         if self._count >= _MOST_16 or self._at >= _MOST_32 or size >= _MOST_32:

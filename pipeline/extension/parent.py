@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO
 from zlib import crc32
 
@@ -33,21 +32,15 @@ class Parent:
         """Whether the bytes of the image are those of its path in `archive`."""
         return image.source.file == str(self.archive)
 
-    def copy(self, file: BinaryIO, image: DatasetImage, out: int, place: tuple[int, bytes], writing: Lock) -> None:
-        """Write an image to the descriptor `out` (see `ZipWriter.reserve`); `file` is the opened archive. `writing` is
-        held meanwhile: threads that write to one file wait for each other in the system, and keep a core busy with it.
-        Raises PreparationFailed where they are others than the index says."""
+    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int) -> None:
+        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. Raises
+        PreparationFailed where they are others than the index says."""
         entry = self.entries[image.source.name]
         digest = hashlib.sha256()
         size = crc = 0
-        start, header = place
-        at = start + len(header)
         try:
-            with writing:
-                write_at(out, header, start)
             for block in blocks_of(file, entry):
-                with writing:
-                    write_at(out, block, at + size)
+                write_at(out, block, at + size)
                 size += len(block)
                 if not self.verified:
                     digest.update(block)

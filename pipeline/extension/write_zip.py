@@ -4,11 +4,9 @@ Images are stored uncompressed, so that a preparation reads them where they lie.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 
 from core.domain.errors import PreparationFailed
 from core.domain.findings import Finding
@@ -33,42 +31,44 @@ def write_revision(
     added = [image for image in images if not parent.has(image)]
     with ZipWriter(target) as archive:
         places = [_reserve(archive, image, parent) for image in kept]
-        with _copying(kept, places, parent, target, threads=threads) as copied:
-            lines = _write_lines(archive, REVISION_FILE, _revision_lines(revision, images))
-            for done in copied:
-                steps.tick(done, len(images))
+        _copy(kept, places, parent, target, lambda done: steps.tick(done, len(images)), threads=threads)
         for done, image in enumerate(added, start=len(kept) + 1):
             if archive.add_range(image.path, image.source.byte_range) != image.sha256:
                 raise PreparationFailed(f"The bytes of {image.path} have changed since they were read.")
             steps.tick(done, len(images))
-        _add_waiting(archive, lines)
+        _add_lines(archive, REVISION_FILE, _revision_lines(revision, images))
         found = (json.dumps(finding.as_dict(), ensure_ascii=False) + "\n" for finding in log)
-        _add_waiting(archive, _write_lines(archive, EXTENSION_LOG, found))
+        _add_lines(archive, EXTENSION_LOG, found)
 
 
-def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> tuple[int, bytes]:
+def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> int:
     entry = parent.entries[image.source.name]
     return archive.reserve(image.path, entry.size, entry.crc)
 
 
-@contextmanager
-def _copying(
-    images: list[DatasetImage], places: list[tuple[int, bytes]], parent: Parent, target: Path, *, threads: int
-) -> Iterator[Iterator[int]]:
-    """Copies each image of the parent to its place in the file `target`, while the body runs. What it yields waits for
-    them: how many are copied. In threads: reading, inflating and writing release the interpreter's lock."""
-    writing = Lock()
+def _copy(
+    images: list[DatasetImage],
+    places: list[int],
+    parent: Parent,
+    target: Path,
+    tick: Callable[[int], None],
+    *,
+    threads: int,
+) -> None:
+    """Each image of the parent to its place in the file `target`. In threads: reading, inflating and writing release
+    the interpreter's lock."""
 
     def copy_batch(first: int) -> int:
         last = min(first + _BATCH, len(images))
         with parent.archive.open("rb") as file:
             for number in range(first, last):
-                parent.copy(file, images[number], out.fileno(), places[number], writing)
+                parent.copy(file, images[number], out.fileno(), places[number])
         return last
 
     with target.open("r+b", buffering=0) as out, ThreadPoolExecutor(threads) as pool:
         try:
-            yield pool.map(copy_batch, range(0, len(images), _BATCH))
+            for done in pool.map(copy_batch, range(0, len(images), _BATCH)):
+                tick(done)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -81,15 +81,11 @@ def _revision_lines(revision: Revision, images: Iterable[DatasetImage]) -> Itera
         yield image_line(_line(image))
 
 
-def _write_lines(archive: ZipWriter, name: str, lines: Iterable[str]) -> Path:
+def _add_lines(archive: ZipWriter, name: str, lines: Iterable[str]) -> None:
     waiting = archive.folder / name
     with waiting.open("w", encoding="utf-8") as file:
         file.writelines(lines)
-    return waiting
-
-
-def _add_waiting(archive: ZipWriter, waiting: Path) -> None:
-    archive.add_file(waiting.name, waiting)
+    archive.add_file(name, waiting)
     waiting.unlink()
 
 
