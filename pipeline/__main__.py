@@ -71,8 +71,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in _READ_DATASETS:
         # A million small objects without a cycle among them: a collection every 700 costs a tenth of the reading.
         gc.set_threshold(100_000)
-        # Threads that read, hash and write come back for the lock of one that computes: by default they wait 5 ms.
-        sys.setswitchinterval(0.0005)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting its threads takes as long as importing numpy
     status = run(sys.argv[1:])
     gc.freeze()  # else the interpreter collects once more at its end: 0.05 s where numpy and matplotlib were used
