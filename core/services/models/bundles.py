@@ -162,7 +162,7 @@ def _onnx_operation(session: Session, found: Standing) -> OperationRow:
         facts["links"]["export"] = f"{path}/{refused.id}"
         facts["reasons"] = reasons = refused.certificate.get("reasons") or []
         detail = " ".join([f"The ONNX of {name} did not pass its certificate.", *reasons[:1]])
-        raise BundleWithoutOnnx(f"{detail} It is made anew after DELETE {path}/{refused.id}.", **facts)
+        raise BundleWithoutOnnx(f"{detail} Delete that export ({refused.id}), then make it again.", **facts)
     detail = f"{name} has no ONNX in single precision that passed its certificate: make one (POST {path})."
     if newest[0] is not None and newest[0].problem:
         detail += f" Its last export failed: {newest[0].problem['detail']}"

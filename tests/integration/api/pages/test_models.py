@@ -230,6 +230,18 @@ def test_exports_say_why_they_were_refused_and_what_is_being_made(
     assert "onnx fp32, certificate" in page_of(client, YARD)
 
 
+def test_an_onnx_that_was_refused_is_deleted_at_the_page_so_that_a_bundle_can_be_made(
+    platform: Platform, client: httpx.Client, yard: Yard
+) -> None:
+    published.export(platform, yard.version, b"onnx", passed=False, reasons=["boxes differ"])
+    page = page_of(client, f"{YARD}/exports")
+    assert "Delete that export" in page
+    button = re.search(r'data-call="DELETE" data-path="([^"]+)" data-confirm="Delete this export\?"', page)
+    assert button and client.delete(button[1]).status_code == 204
+    page = page_of(client, f"{YARD}/exports")
+    assert "No export yet" in page and "choose onnx and fp32; then the bundle can be made" in page
+
+
 def test_a_classifier_has_images_by_loss_and_suspect_labels(platform: Platform, client: httpx.Client) -> None:
     names, labels = ("cat", "dog"), np.array([0, 1, 0])
     images = {indexed_image(f"{n}.jpg", bytes([n]), split="test", label=int(labels[n])): bytes([n]) for n in range(3)}
