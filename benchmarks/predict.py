@@ -147,9 +147,7 @@ def _own(bench: Bench) -> bool:
 
 
 def _api(bench: Bench) -> bool:
-    return one_client(
-        bench.home, bench.exports["fp32"].file, bench.contents, turns=round(TURNS * bench.rounds), log=bench.log
-    )
+    return one_client(bench.home, bench.exports["fp32"].file, bench.contents, turns=TURNS * bench.rounds, log=bench.log)
 
 
 _PARTS: Mapping[str, Callable[[Bench], bool]] = {"same": _same, "own": _own, "api": _api}
@@ -176,19 +174,19 @@ def _peer(bench: Bench, name: str, settings: PeerSettings) -> AbstractContextMan
     return peer(name, bench.venv, bench.exports["fp32"], settings, log=bench.log(name))
 
 
-def _bare(bench: Bench, precision: Precision, engine: str | None) -> Callable[[bool, float], Figures]:
-    """At one client on all cores; else in as many threads as there are cores. For so many seconds."""
+def _bare(bench: Bench, precision: Precision, engine: str | None) -> Callable[[bool], Figures]:
+    """At one client on all cores; else in as many threads as there are cores."""
     file, cores = bench.exports[precision].file, len(os.sched_getaffinity(0))
     one = [ExportPredictor(file, engine=open_engine(file, threads=cores, name=engine))]
     each = [ExportPredictor(file, engine=open_engine(file, threads=1, streams=cores, name=engine))] * cores
-    return lambda busy, seconds: bare(each if busy else one, bench.contents, seconds=seconds)
+    return lambda busy: bare(each if busy else one, bench.contents, seconds=bench.seconds / 2)
 
 
 def _table(
     bench: Bench,
     title: str,
     servers: Sequence[Running],
-    alone: Callable[[bool, float], Figures],
+    alone: Callable[[bool], Figures],
     *,
     goal: float,
     ours: int,
@@ -205,7 +203,7 @@ def _table(
                     load(server, bench.images, clients=clients, seconds=1)  # it was suspended until now
                     rows[server.name][clients].append(load(server, bench.images, clients=clients, seconds=seconds))
             with suspended(servers):
-                rows["bare predictor"][clients].append(alone(clients > 1, bench.seconds / 2))
+                rows["bare predictor"][clients].append(alone(clients > 1))
     equal: dict[str, tuple[tuple[float, int], Precision]] = {}
     for index, server in enumerate(servers):
         precision = cast(Precision, server.name.split()[1]) if index < ours else "fp32"
