@@ -1,4 +1,4 @@
-"""What a revision costs beside preparing it as a whole: `python -m benchmarks.extend [--images 5000 --added 100]`.
+"""A revision beside its whole: `python -m benchmarks.extend [--images 5000 --added 100 --size 1280x960]`.
 
 A made set of photographs is prepared; then some are added, by `python -m pipeline extend` and `prepare` as a worker
 starts them. Beside it the whole, with the added images, is prepared as one upload. One JSON line, with elapsed
@@ -6,7 +6,6 @@ times and with the processor time of all processes (`_cpu`), on which another lo
 Exits with 1 where the revision takes more than a quarter of the elapsed time of the whole. Linux only.
 """
 
-import argparse
 import ctypes
 import json
 import os
@@ -15,12 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.image_sets import LARGE_PHOTO, PHOTO, write_set
+from benchmarks.revisions import arguments, write_parts
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import WRITTEN_FILE
 
@@ -37,17 +35,10 @@ class Cost(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--added", type=int, default=100)
-    parser.add_argument("--small", action="store_true", help=f"images of {PHOTO}, not {LARGE_PHOTO}")
-    args = parser.parse_args()
-    size = PHOTO if args.small else LARGE_PHOTO
+    args = arguments(__doc__)
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
-        whole, first, more = (folder / f"{part}.zip" for part in ("whole", "first", "more"))
-        write_set(whole, images=args.images + args.added, size=size)
-        _divide(whole, first, more, args.images)
+        whole, first, more = write_parts(folder, images=args.images, added=args.added, size=args.size)
         before, _ = _prepare(folder / "before", first)
         everything = _prepare(folder / "all", whole)[1]
         spec: dict[str, Any] = {
@@ -65,7 +56,7 @@ def main() -> int:
             "benchmark": "extend",
             "images": args.images,
             "added": args.added,
-            "pixels": size,
+            "pixels": args.size,
             "bytes": whole.stat().st_size,
             "all_seconds": round(everything.elapsed, 2),
             "extend_seconds": round(extended.elapsed, 2),
@@ -79,17 +70,6 @@ def main() -> int:
         }
     print(json.dumps(row))
     return 0 if row["ratio"] <= GOAL else 1
-
-
-def _divide(whole: Path, first: Path, more: Path, images: int) -> None:
-    with (
-        zipfile.ZipFile(whole) as source,
-        zipfile.ZipFile(first, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as left,
-        zipfile.ZipFile(more, "w") as right,
-    ):
-        for entry in source.infolist():
-            number = int(Path(entry.filename).stem)
-            (left if number < images else right).writestr(entry.filename, source.read(entry))
 
 
 def _prepare(out: Path, archive: Path, **more: Any) -> tuple[dict[str, Any], Cost]:

@@ -1,8 +1,10 @@
 """Made sets of any size, in Pascal VOC, stored in a ZIP: photo-like images to time, tiny ones to count."""
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +18,43 @@ SMALL_PHOTO = (160, 120)  # as many as one likes
 TINY = (24, 24)  # the smallest that is accepted with room to spare
 _SPARE = 260  # pixels that a texture is larger than what is cut from it
 _TEXTURES = 8
+_BATCH = 64  # images in memory at most
 
 _Grey = npt.NDArray[np.float32]
+_Draw = Callable[[np.random.Generator], npt.NDArray[np.uint8]]
 
 
 def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) -> None:
-    """Deflated, as a person's ZIP is; the same arguments give the same images."""
+    """Deflated, as a person's ZIP is; the same arguments give the same images. `size`: width and height in pixels.
+
+    Photo-like images of sizes without a name above are scaled from `PHOTO`.
+    """
     draw = _tiny if size == TINY else _photo(seed, SMALL_PHOTO if size == SMALL_PHOTO else PHOTO)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(images):
-            rng = np.random.default_rng([seed, number])
-            content = io.BytesIO()
-            image = Image.fromarray(draw(rng))
-            if size == LARGE_PHOTO:
-                image = image.resize(size, Image.Resampling.BICUBIC)
-            image.save(content, "JPEG", quality=88)
-            stem = f"{number:06d}"
-            archive.writestr(f"made/JPEGImages/{stem}.jpg", content.getvalue())
-            archive.writestr(f"made/Annotations/{stem}.xml", _voc(rng, stem, *size))
+
+    def made(number: int) -> tuple[bytes, str]:
+        rng = np.random.default_rng([seed, number])
+        return _jpeg(draw(rng), size), _voc(rng, f"{number:06d}", *size)
+
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+    ):
+        for start in range(0, images, _BATCH):
+            batch = range(start, min(start + _BATCH, images))
+            for number, (content, annotation) in zip(batch, threads.map(made, batch), strict=True):
+                archive.writestr(f"made/JPEGImages/{number:06d}.jpg", content)
+                archive.writestr(f"made/Annotations/{number:06d}.xml", annotation)
 
 
-def _photo(seed: int, size: tuple[int, int]) -> Callable[[np.random.Generator], npt.NDArray[np.uint8]]:
+def _jpeg(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> bytes:
+    image, content = Image.fromarray(pixels), io.BytesIO()
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    image.save(content, "JPEG", quality=88)
+    return content.getvalue()
+
+
+def _photo(seed: int, size: tuple[int, int]) -> _Draw:
     """Two pieces of textures with the spectrum of photographs (1/f) over a gradient of colour, and some grain."""
     textures = [_texture(np.random.default_rng([seed, 1, number])) for number in range(_TEXTURES)]
     width, height = size

@@ -46,7 +46,7 @@ def _round() -> tuple[float, int]:
         started = time.monotonic()
         stack = start_stack(Path(folder))
         try:
-            first, ready = _wait(stack, started)
+            first, ready = wait_until_ready(stack, started)
             launcher = psutil.Process(stack.process.pid)
             print(f"uploads are taken after {first:.1f} s, everything answers after {ready:.1f} s")
             busy = {part: _processor_seconds(found) for part, found in _parts(launcher).items()}
@@ -60,8 +60,11 @@ def _round() -> tuple[float, int]:
             stop_stack(stack)
 
 
-def _wait(stack: PrivateStack, started: float) -> tuple[float, float]:
-    """Seconds until uploads are taken, and until every part answers."""
+def wait_until_ready(stack: PrivateStack, started: float) -> tuple[float, float]:
+    """Seconds from `started` (monotonic) until uploads are taken, and until every part answers.
+
+    Raises SystemExit where the stack stops or takes longer than READY_SECONDS.
+    """
     first = 0.0
     with open_probe() as probe:
         while why := why_not_ready(probe, api_url=stack.api_url, serving_urls=[stack.serving_url]):

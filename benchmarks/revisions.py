@@ -1,0 +1,52 @@
+"""What the benchmarks of revisions have in common: a set, the images that are added to it, and the whole of both."""
+
+import argparse
+import re
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.image_sets import LARGE_PHOTO, TINY, write_set
+
+
+class Parts(NamedTuple):
+    """ZIPs: all images, those of the first upload, and those that are added."""
+
+    whole: Path
+    first: Path
+    more: Path
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """`images`, `added`, and `size`: width and height in pixels."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--added", type=int, default=100)
+    parser.add_argument("--size", type=size_of, default=LARGE_PHOTO, metavar="WIDTHxHEIGHT", help="of each image")
+    return parser.parse_args()
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height in pixels of `1280x960`. Raises ArgumentTypeError, also below `TINY`."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if size[0] < TINY[0] or size[1] < TINY[1]:
+        least = f"{TINY[0]}x{TINY[1]}"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not WIDTHxHEIGHT in pixels, such as 1280x960, of at least {least}"
+        )
+    return size
+
+
+def write_parts(folder: Path, *, images: int, added: int, size: tuple[int, int]) -> Parts:
+    parts = Parts(*(folder / f"{name}.zip" for name in Parts._fields))
+    write_set(parts.whole, images=images + added, size=size)
+    with (
+        zipfile.ZipFile(parts.whole) as source,
+        zipfile.ZipFile(parts.first, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as left,
+        zipfile.ZipFile(parts.more, "w") as right,
+    ):
+        for entry in source.infolist():
+            number = int(Path(entry.filename).stem)
+            (left if number < images else right).writestr(entry.filename, source.read(entry))
+    return parts
