@@ -111,7 +111,7 @@ def _meaning(upload: ReceivedUpload) -> dict[str, Any]:
 
 def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: OnCommit) -> JobRow:
     job_id = new_job_id()
-    stored = platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
+    stored = platform.store.take(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
     if upload.extends:
         return extend_job(
             platform,

@@ -114,7 +114,7 @@ def _store_and_queue(
     dataset = evaluation_set(platform.db, project, given) if given else None
     operation_id = new_operation_id()
     key = operation_input_key(operation_id, SOURCE)
-    platform.store.put(key, upload.path, sha256=upload.sha256, media_type="application/octet-stream")
+    platform.store.take(key, upload.path, sha256=upload.sha256, media_type="application/octet-stream")
     source = ModelSource(upload.source_name or "model", upload.bytes, upload.sha256)
     return import_version(platform, project, operation_id, source, dataset=dataset, on_commit=on_commit)
 

@@ -95,7 +95,7 @@ def _queue_upload(
     _require_served(platform, fields.model)
     operation_id = new_operation_id()
     key = operation_input_key(operation_id, ZIP_INPUT)
-    platform.store.put(key, upload.path, sha256=upload.sha256, media_type="application/zip")
+    platform.store.take(key, upload.path, sha256=upload.sha256, media_type="application/zip")
     source = Source("upload", name=upload.source_name or ZIP_INPUT, bytes=upload.bytes, sha256=upload.sha256)
     return _queue(platform, fields, idempotency, meaning, BatchImages(sent=source), operation_id)
 

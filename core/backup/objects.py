@@ -32,7 +32,7 @@ def copy_objects(source: ObjectStore, target: ObjectStore, *, scratch: Path) -> 
                 yield Copied(key, known.bytes, is_new=False)
                 continue
             try:
-                stored = source.fetch(key, path)
+                stored = source.lend(key, path)
             except ObjectMissing:
                 continue
             target.put(key, path, sha256=stored.sha256)

@@ -70,6 +70,15 @@ class ObjectStore(Protocol):
         conditional writes): the guarantee is the unique key of a row.
         """
 
+    def take(
+        self, key: str, path: Path, *, sha256: str | None = None, media_type: str = "application/octet-stream"
+    ) -> StoredObject:
+        """As `put`, for a file that nobody writes to any more: a store may keep that very file, under a second name.
+
+        The file may become read-only, its time may become now. It may be read, renamed and removed afterwards, never
+        written to. A file that has another name already, such as a lent one, is copied.
+        """
+
     def join(
         self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
     ) -> StoredObject:
@@ -83,6 +92,12 @@ class ObjectStore(Protocol):
         """Copy an object to a local file, which appears whole and verified, or not at all.
 
         Raises `ObjectMissing`, `ObjectCorrupt`, `OutOfSpace`.
+        """
+
+    def lend(self, key: str, path: Path) -> StoredObject:
+        """As `fetch`, for a file that is only read: it may be the object itself, read-only, under another name.
+
+        It stays whole when the object is deleted. Never write to it: that would change the object.
         """
 
     def head(self, key: str) -> StoredObject | None: ...

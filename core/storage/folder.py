@@ -3,12 +3,15 @@
 Beside the objects lie `.temp/` (files being written; the same file system, so that a hard link publishes them)
 and `.sha256/`, a note of each object's digest under the hash of its key. A note is valid only while the file has the
 size and the time that it was made for: it is a cache, and one lost in a crash is made again.
+
+A file that is taken, or an object that is lent, has one more name, and its bytes are not copied (decision 62).
 """
 
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -18,19 +21,22 @@ from core import clock
 from core.domain.errors import RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.free_space import require_free
-from core.storage.locked_files import remove_leftovers
+from core.storage.locked_files import lock_unless_locked, remove_leftovers
 from core.storage.transfer import (
     chunks_of,
     chunks_of_parts,
     fetch_whole,
     naming_full_disk,
+    partial_beside,
     probe_by_use,
+    require_same,
     same_or_refused,
     sha256_of,
     write_durably,
 )
 
 _LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
+_READING = 0o555  # the rights of a file that has two names
 _CLEAR_EVERY_SECONDS = 600.0  # removes the partial files of processes that died
 
 
@@ -58,6 +64,22 @@ class FolderStore:
         with path.open("rb") as source:
             return self._write(key, chunks_of(source), sha256, size=path.stat().st_size)
 
+    def take(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str | None = None,
+        media_type: str = "application/octet-stream",
+    ) -> StoredObject:
+        if (known := self.head(key)) is not None:
+            return same_or_refused(known, sha256 or sha256_of(path))
+        with self._answering(), self._temporary() as partial:
+            if self._link_taken(path, partial):
+                made_for, digest = _synced(partial)
+                return self._name(key, partial, made_for, digest, expected=sha256)
+        return self.put(key, path, sha256=sha256, media_type=media_type)
+
     def join(
         self,
         key: str,
@@ -72,20 +94,41 @@ class FolderStore:
         return self._write(key, chunks_of_parts(self, parts), sha256, size=sum(part.bytes for part in parts))
 
     def _write(self, key: str, chunks: Iterable[bytes], sha256: str | None, *, size: int) -> StoredObject:
-        target = self._root / checked_key(key)
-        with self._answering():
-            partial = self._new_partial()
+        checked_key(key)
+        with self._answering(), self._temporary() as partial:
             self._require_room(size)
-            try:
-                written, digest = write_durably(chunks, partial)
-                if sha256 not in (None, digest):
-                    raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {sha256} was promised")
-                if not _publish(partial, target):
-                    return same_or_refused(self._require(key), digest)  # another put was faster
-            finally:
-                partial.unlink(missing_ok=True)
-            self._write_note(key, target.stat(), digest)
-            return StoredObject(key, written, digest)
+            _, digest = write_durably(chunks, partial)
+            return self._name(key, partial, partial.stat(), digest, expected=sha256)
+
+    def _name(
+        self, key: str, partial: Path, made_for: os.stat_result, digest: str, *, expected: str | None
+    ) -> StoredObject:
+        """Publish a file that is on the disk, with a note of its digest."""
+        if expected not in (None, digest):
+            raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {expected} was promised")
+        if not _publish(partial, self._root / key):
+            return same_or_refused(self._require(key), digest)  # another put was faster
+        self._write_note(key, made_for, digest)
+        return StoredObject(key, made_for.st_size, digest)
+
+    def _link_taken(self, path: Path, partial: Path) -> bool:
+        """Make a file read-only, with the rights and the time of one that the store writes now, and give it a second
+        name. False: its bytes have to be copied. It lies on another file system or is another user's, say, or it has
+        another name, so that a writer of that one would change the object.
+        """
+        try:
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                return False
+            partial.touch()
+            mode = stat.S_IMODE(partial.stat().st_mode) & _READING
+            partial.unlink()
+            path.chmod(mode)
+            os.utime(path)  # orphans are known by their age
+            os.link(path, partial)
+        except OSError:  # whatever else is wrong fails the copy, too, which names it
+            return False
+        return True
 
     def _require_room(self, size: int) -> None:
         """Raises OutOfSpace. An object of less than a megabyte is always tried: reports and logs are wanted then."""
@@ -98,20 +141,34 @@ class FolderStore:
         sha256 = fetch_whole(chunks, path, key=key, size=known.bytes, sha256=known.sha256)
         return StoredObject(key, known.bytes, sha256)
 
+    def lend(self, key: str, path: Path) -> StoredObject:
+        known = self._require(key)
+        partial = partial_beside(path)
+        try:
+            if not _link_lent(self._root / key, partial):
+                return self.fetch(key, path)
+            with self._answering():
+                digest = sha256_of(partial)
+                require_same(key, (partial.stat().st_size, digest), (known.bytes, known.sha256))
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)  # also after a rename: of two names of one file it is none
+        return known
+
     def head(self, key: str) -> StoredObject | None:
         path = self._root / checked_key(key)
         with self._answering():
             try:
-                stat = path.stat()
+                found = path.stat()
                 if not path.is_file():
                     return None
-                digest = self._read_note(key, stat)
+                digest = self._read_note(key, found)
                 if digest is None:
                     digest = sha256_of(path)
-                    self._write_note(key, stat, digest)
+                    self._write_note(key, found, digest)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-        return StoredObject(key, stat.st_size, digest)
+        return StoredObject(key, found.st_size, digest)
 
     def open(self, key: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stream = self._stream(self._root / checked_key(key), start, end)
@@ -198,18 +255,27 @@ class FolderStore:
         name = hashlib.sha256(key.encode()).hexdigest()
         return self._notes / name[:2] / name
 
-    def _read_note(self, key: str, stat: os.stat_result) -> str | None:
+    def _read_note(self, key: str, found: os.stat_result) -> str | None:
         try:
             size, modified_ns, digest = json.loads(self._note(key).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return str(digest) if (size, modified_ns) == (stat.st_size, stat.st_mtime_ns) else None
+        return str(digest) if (size, modified_ns) == (found.st_size, found.st_mtime_ns) else None
 
-    def _write_note(self, key: str, stat: os.stat_result, digest: str) -> None:
+    def _write_note(self, key: str, made_for: os.stat_result, digest: str) -> None:
         note, partial = self._note(key), self._new_partial()
-        partial.write_text(json.dumps([stat.st_size, stat.st_mtime_ns, digest]))
+        partial.write_text(json.dumps([made_for.st_size, made_for.st_mtime_ns, digest]))
         note.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(note)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """A new name, removed at the end: what was published has another one."""
+        partial = self._new_partial()
+        try:
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _new_partial(self) -> Path:
         self._temp.mkdir(parents=True, exist_ok=True)
@@ -227,6 +293,30 @@ class FolderStore:
         except OSError as error:
             what = error.strerror or str(error)
             raise Unavailable(f"The object store's folder fails: {what}.", service="store") from error
+
+
+def _synced(path: Path) -> tuple[os.stat_result, str]:
+    """What a file was when its bytes were hashed, and their sha256; it is on the disk."""
+    with path.open("rb") as file:
+        lock_unless_locked(file)
+        found = os.fstat(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return found, digest
+
+
+def _link_lent(target: Path, partial: Path) -> bool:
+    """Give an object a second name, and make it read-only. False: its bytes have to be copied."""
+    try:
+        found = target.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        if found.st_mode & ~_READING & 0o777:
+            target.chmod(stat.S_IMODE(found.st_mode) & _READING)
+        os.link(target, partial)
+    except OSError:  # whatever else is wrong fails the copy, too, which names it
+        return False
+    return True
 
 
 def _publish(partial: Path, target: Path) -> bool:

@@ -21,6 +21,12 @@ def lock_file(file: IO[Any] | int) -> None:
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
+def lock_unless_locked(file: IO[Any] | int) -> None:
+    """As `lock_file`; a file that another name or process has locked already stays as it is."""
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Lock a file or a folder for the block."""

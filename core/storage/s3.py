@@ -97,6 +97,11 @@ class S3Store:
             return same_or_refused(self._require(key), digest)  # another put was faster
         return StoredObject(key, size, digest)
 
+    def take(
+        self, key: str, path: Path, *, sha256: str | None = None, media_type: str = "application/octet-stream"
+    ) -> StoredObject:
+        return self.put(key, path, sha256=sha256, media_type=media_type)
+
     def join(
         self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
     ) -> StoredObject:
@@ -117,6 +122,9 @@ class S3Store:
         known = self._require(key)
         sha256 = fetch_whole(self.open(key), path, key=key, size=known.bytes, sha256=known.sha256)
         return StoredObject(key, known.bytes, sha256)
+
+    def lend(self, key: str, path: Path) -> StoredObject:
+        return self.fetch(key, path)
 
     def head(self, key: str) -> StoredObject | None:
         try:

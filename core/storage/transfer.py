@@ -59,16 +59,27 @@ def fetch_whole(chunks: Iterable[bytes], path: Path, *, key: str, size: int, sha
 
     Returns the sha256. Raises `ObjectCorrupt`, `OutOfSpace`.
     """
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    partial = partial_beside(path)
     try:
         with naming_full_disk(path.parent):
             got_size, got_sha256 = write_durably(chunks, partial)
-        if got_size != size or (sha256 and got_sha256 != sha256):
-            raise ObjectCorrupt(f"{key}: {got_size} bytes, sha256 {got_sha256}; expected {size}, {sha256 or 'unknown'}")
+        require_same(key, (got_size, got_sha256), (size, sha256))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return got_sha256
+
+
+def partial_beside(path: Path) -> Path:
+    """A new name in the same folder, hidden: for a file that is renamed to `path` once it is verified."""
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+
+
+def require_same(key: str, got: tuple[int, str], expected: tuple[int, str]) -> None:
+    """Compares size and sha256, which is empty where it is not known. Raises `ObjectCorrupt`."""
+    (got_size, got_sha256), (size, sha256) = got, expected
+    if got_size != size or (sha256 and got_sha256 != sha256):
+        raise ObjectCorrupt(f"{key}: {got_size} bytes, sha256 {got_sha256}; expected {size}, {sha256 or 'unknown'}")
 
 
 def same_or_refused(known: StoredObject, sha256: str) -> StoredObject:

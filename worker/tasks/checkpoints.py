@@ -115,7 +115,7 @@ class Uploader:
         archive = pack(offered.folder, self._scratch / f"checkpoint-{offered.epoch:06d}.tar")
         try:
             self._lease.raise_if_lost()
-            stored = self._platform.store.put(key, archive, media_type="application/x-tar")
+            stored = self._platform.store.take(key, archive, media_type="application/x-tar")
         finally:
             archive.unlink(missing_ok=True)
         self._lease.raise_if_lost()
@@ -140,7 +140,7 @@ def fetch_checkpoint(attempt: Attempt[RunRow], run: RunRow) -> tuple[Path | None
         return None, None
     key, archive, folder = run.checkpoint_key, attempt.scratch / "checkpoint.tar", attempt.scratch / "checkpoint"
     try:
-        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(key, archive))
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.lend(key, archive))
         if run.checkpoint_sha256 not in (None, stored.sha256):
             raise ObjectCorrupt(key)
         unpack(archive, folder, check=attempt.lease.raise_if_stopped)

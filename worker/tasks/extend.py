@@ -130,8 +130,10 @@ def _fetch(attempt: Attempt[JobRow], stored: StoredInput, name: str) -> Path:
 def _fetch_object(attempt: Attempt[JobRow], key: str, size: int, name: str) -> tuple[Path, str]:
     target = attempt.scratch / name
     require_free(attempt.scratch, size, reserve_bytes=attempt.platform.settings.disk_reserve_bytes // 2)
+    store = attempt.platform.store
+    receive = store.fetch if name == _INDEX else store.lend  # SQLite may write to what it opens
     try:
-        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, target))
+        stored = attempt.lease.run_in_thread(partial(receive, key, target))
     except ObjectMissing as error:
         raise PreparationFailed("What the dataset is made of is missing from the object store.", key=key) from error
     except ObjectCorrupt as error:

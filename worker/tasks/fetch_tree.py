@@ -37,7 +37,7 @@ def _fetch_tar(attempt: Attempt[Any], fingerprint: str, target: Path) -> None:
     # The tar, and the tree that is unpacked from it.
     make_room(settings.cache, 2 * prepared.bytes, reserve_bytes=settings.disk_reserve_bytes // 2)
     try:
-        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(prepared.key, target))
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.lend(prepared.key, target))
     except ObjectMissing as error:
         raise TrainingFailed("The prepared dataset is missing from the object store.", key=prepared.key) from error
     except ObjectCorrupt as error:

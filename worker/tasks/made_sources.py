@@ -26,7 +26,7 @@ def copy_source(attempt: Attempt[JobRow], job: JobRow, origin: ImportOrigin) -> 
     reserve_bytes = attempt.platform.settings.disk_reserve_bytes // 2
     require_free(attempt.scratch, found.source_bytes, reserve_bytes=reserve_bytes)
     try:
-        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, str(found.source_key), target))
+        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.lend, str(found.source_key), target))
     except ObjectMissing as error:
         raise ImportUnusable("The ZIP of that dataset is not stored any more.", reason="deleted") from error
     except ObjectCorrupt as error:

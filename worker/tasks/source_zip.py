@@ -50,7 +50,7 @@ def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
         raise PreparationFailed("The uploaded ZIP is no longer stored.")
     require_free(attempt.scratch, job.source_bytes, reserve_bytes=attempt.platform.settings.disk_reserve_bytes // 2)
     try:
-        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, archive))
+        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.lend, key, archive))
     except ObjectMissing as error:
         raise PreparationFailed("The uploaded ZIP is missing from the object store.", key=key) from error
     except ObjectCorrupt as error:

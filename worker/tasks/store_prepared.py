@@ -36,7 +36,7 @@ def put_set(attempt: Attempt[JobRow], out: Path, result: Prepared) -> PreparedSe
     key, store = dataset_key(layout, fingerprint), attempt.platform.store
     tar, tar_sha256, media_type = out / "dataset.tar", result.tar.sha256, "application/x-tar"
     try:
-        put = attempt.lease.run_in_thread(lambda: store.put(key, tar, sha256=tar_sha256, media_type=media_type))
+        put = attempt.lease.run_in_thread(lambda: store.take(key, tar, sha256=tar_sha256, media_type=media_type))
     except ObjectExists:
         # Complete, of the same fingerprint, and named by no row: left by a crash, packed a little differently.
         existing = store.head(key)
@@ -47,7 +47,7 @@ def put_set(attempt: Attempt[JobRow], out: Path, result: Prepared) -> PreparedSe
         return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
     index_key = image_index_key(layout, fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
     media_type = "application/vnd.sqlite3"
-    index = attempt.lease.run_in_thread(lambda: store.put(index_key, out / INDEX_FILE, media_type=media_type))
+    index = attempt.lease.run_in_thread(lambda: store.take(index_key, out / INDEX_FILE, media_type=media_type))
     return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256, index.key, index.bytes)
 
 

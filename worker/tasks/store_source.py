@@ -15,7 +15,7 @@ def store_source(attempt: Attempt[JobRow], zipped: Path, *, key: str, name: str,
     """Store the ZIP, name it in the row with what is `known` of it, and move the local file to SOURCE_FILE. Raises
     ClaimLost."""
     store = attempt.platform.store
-    put = attempt.lease.run_in_thread(lambda: store.put(key, zipped, media_type="application/zip"))
+    put = attempt.lease.run_in_thread(lambda: store.take(key, zipped, media_type="application/zip"))
     zipped.replace(attempt.scratch / SOURCE_FILE)  # the bytes that were hashed while they were stored
     keep = partial(keep_source, attempt.db, attempt.claim, name=name, key=put.key, **known)
     return attempt.lease.retry_until_lost(lambda: keep(size=put.bytes, sha256=put.sha256))

@@ -222,6 +222,90 @@ def test_a_fetch_replaces_the_local_file_only_when_it_is_whole(store: ObjectStor
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a", "b"]
 
 
+def test_a_file_that_is_taken_is_an_object_whatever_becomes_of_its_name(store: ObjectStore, tmp_path: Path) -> None:
+    content, file = os.urandom(2 * MIB + 3), tmp_path / "a"
+    file_of(file, content).chmod(0o600)
+    taken = store.take("uploads/j/source.zip", file, sha256=sha256(content), media_type="application/zip")
+
+    assert taken == store.head(taken.key) == StoredObject("uploads/j/source.zip", len(content), sha256(content))
+    assert file.read_bytes() == content, "the caller reads on"
+    assert store.take(taken.key, file) == taken, "again is fine"
+    with pytest.raises(ObjectExists):
+        store.take(taken.key, file_of(tmp_path / "b", b"other"))
+    file.replace(tmp_path / "b")
+    (tmp_path / "b").unlink()
+    assert sha256(b"".join(store.open(taken.key))) == taken.sha256
+
+
+def test_a_file_with_another_digest_than_announced_is_not_taken(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(ObjectCorrupt):
+        store.take("broken", file_of(tmp_path / "a", b"these bytes"), sha256=sha256(b"those bytes"))
+    assert store.head("broken") is None
+    with pytest.raises(FileNotFoundError):
+        store.take("broken", tmp_path / "gone")
+
+
+def test_an_old_file_is_young_as_an_object(store: ObjectStore, tmp_path: Path) -> None:
+    """Orphans are deleted by their age: a row is about to name this one."""
+    os.utime(file_of(tmp_path / "a", b"x"), (1, 1))
+    store.take("young", tmp_path / "a")
+
+    ((_, modified),) = store.list_prefix("young")
+    assert abs(datetime.now(UTC) - modified) < timedelta(minutes=1)
+
+
+def test_eight_racing_takes_of_one_file_and_of_others_leave_one_whole_object(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    """As puts do; see there for what Swift answers."""
+    contents = [bytes([65 + racer // 2]) * 200_000 for racer in range(8)]
+    files = [file_of(tmp_path / f"{content[0]}", content) for content in contents]  # each of them twice
+    line = threading.Barrier(len(files))
+
+    def race(path: Path) -> StoredObject | None:
+        line.wait()
+        try:
+            return store.take("contended", path)
+        except ObjectExists:
+            return None
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        winners = {won for won in pool.map(race, files) if won is not None}
+
+    left, body = store.head("contended"), b"".join(store.open("contended"))
+    assert left == StoredObject("contended", len(body), sha256(body)) and left in winners and body in contents
+    if type(store).__name__ == "FolderStore":
+        assert winners == {left}
+
+
+def test_an_object_that_is_lent_is_whole_also_when_it_is_deleted(store: ObjectStore, tmp_path: Path) -> None:
+    content = os.urandom(MIB + 1)
+    put = store.put("sets/a.tar", file_of(tmp_path / "a", content))
+    lent = tmp_path / "lent"
+
+    assert store.lend("sets/a.tar", lent) == put
+    assert store.lend("sets/a.tar", lent) == put, "in place of the one that was lent before"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a", "lent"]
+    store.delete_prefix("sets/")
+    assert lent.read_bytes() == content and store.head("sets/a.tar") is None
+    with pytest.raises(ObjectMissing):
+        store.lend("sets/a.tar", tmp_path / "b")
+    assert store.put("sets/a.tar", file_of(tmp_path / "a", b"new")).bytes == 3
+    assert lent.read_bytes() == content
+
+
+def test_a_lent_file_that_is_put_or_taken_is_an_object_of_its_own(store: ObjectStore, tmp_path: Path) -> None:
+    """The copy of a dataset, and a backup, are not changed with what they were made of."""
+    put = store.put("first", file_of(tmp_path / "a", b"bytes"))
+    store.lend("first", tmp_path / "lent")
+    for key, keep in (("second", store.take), ("third", store.put)):
+        assert keep(key, tmp_path / "lent") == StoredObject(key, put.bytes, put.sha256)
+    store.delete_prefix("first")
+    (tmp_path / "lent").chmod(0o600)
+    (tmp_path / "lent").write_bytes(b"BYTES")
+    assert [b"".join(store.open(key)) for key in ("second", "third")] == [b"bytes"] * 2
+
+
 def test_a_store_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="DARKROOM_STORE_URL"):
         open_store(Settings(store_url="ftp://example.org/x"))

@@ -141,7 +141,7 @@ def test_an_upload_that_cannot_be_stored_frees_its_key_and_creates_nothing(
     from core.storage.folder import FolderStore
 
     with monkeypatch.context() as patch:
-        patch.setattr(FolderStore, "put", raising(OutOfSpace("The disk is full.")))
+        patch.setattr(FolderStore, "take", raising(OutOfSpace("The disk is full.")))
         problem(upload(client, key="k3"), 507, "out-of-space")
     assert list_jobs(platform.db, cursor=None, limit=1).items == []
     nothing_is_left(platform)

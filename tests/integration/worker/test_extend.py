@@ -4,7 +4,7 @@ import base64
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from core.db.tables import JobRow
 from core.services.jobs.commands import retry_job
 from core.services.jobs.deletion import delete_job
+from core.storage import StoredObject
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
@@ -120,11 +121,15 @@ def test_the_zip_that_was_made_is_prepared_where_it_lies(
     store = type(line.platform.store)
     original = store.fetch
 
-    def fetch(self: Any, key: str, path: Path) -> Any:
-        fetched.append(path.name)
-        return original(self, key, path)
+    def noting(receive: Callable[[Any, str, Path], StoredObject]) -> Callable[[Any, str, Path], StoredObject]:
+        def receive_and_note(self: Any, key: str, path: Path) -> StoredObject:
+            fetched.append(path.name)
+            return receive(self, key, path)
 
-    monkeypatch.setattr(store, "fetch", fetch)
+        return receive_and_note
+
+    for name in ("fetch", "lend"):
+        monkeypatch.setattr(store, name, noting(getattr(store, name)))
     job_id = _post(http, _new(1), first, tmp_path).json()["job_id"]
     prepare_job(worker, job_id)
     job = line.job(job_id)

@@ -250,7 +250,7 @@ def test_a_preparation_beyond_a_limit_fails_with_the_setting_that_raises_it(
 class Away:
     """A store that does not answer."""
 
-    def fetch(self, *_: Any) -> Any:
+    def lend(self, *_: Any) -> Any:
         raise Unavailable("The object store does not answer.")
 
 
@@ -268,7 +268,7 @@ def test_a_store_that_is_away_gives_the_job_back_for_later(line: Stack, worker: 
 class Refusing:
     """A store that answers, and refuses."""
 
-    def fetch(self, *_: Any) -> Any:
+    def lend(self, *_: Any) -> Any:
         raise StoreRefused(
             "The object store refuses this service: AccessDenied.", service="store", cause="AccessDenied"
         )

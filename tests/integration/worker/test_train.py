@@ -40,7 +40,7 @@ def job_id(line: Stack, tmp_path: Path) -> str:
 
 
 class Shaky:
-    """A store that does not answer the first `times` puts and fetches of keys with `part` in them."""
+    """A store that does not answer the first `times` calls for keys with `part` in them."""
 
     def __init__(self, store: ObjectStore, part: str, *, times: int, error: DarkroomError) -> None:
         self._store = store
@@ -58,6 +58,14 @@ class Shaky:
     def fetch(self, key: str, path: Path) -> StoredObject:
         self._answer(key)
         return self._store.fetch(key, path)
+
+    def take(self, key: str, path: Path, **more: Any) -> StoredObject:
+        self._answer(key)
+        return self._store.take(key, path, **more)
+
+    def lend(self, key: str, path: Path) -> StoredObject:
+        self._answer(key)
+        return self._store.lend(key, path)
 
     def _answer(self, key: str) -> None:
         if self._part in key and self._left:

@@ -65,7 +65,11 @@ def _source(attempt: Attempt[OperationRow], inputs: ExportInputs) -> Path:
     if job.source_key is None:
         require_free(attempt.scratch, (ROOM_TIMES - 1) * dataset.bytes, reserve_bytes=reserve_bytes)
         tar = attempt.scratch / "dataset.tar"
-        return fetch_object(attempt, dataset.key, tar, sha256=dataset.sha256, called="the prepared dataset")
+        return fetch_object(
+            attempt, dataset.key, tar, sha256=dataset.sha256, called="the prepared dataset", is_lent=True
+        )
     require_free(attempt.scratch, ROOM_TIMES * job.source_bytes, reserve_bytes=reserve_bytes)
     archive = attempt.scratch / "source.zip"
-    return fetch_object(attempt, job.source_key, archive, sha256=job.source_sha256, called="the uploaded ZIP")
+    return fetch_object(
+        attempt, job.source_key, archive, sha256=job.source_sha256, called="the uploaded ZIP", is_lent=True
+    )

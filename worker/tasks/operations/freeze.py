@@ -43,7 +43,7 @@ def _spec(attempt: Attempt[OperationRow], dataset: DatasetRow) -> FreezeSpec:
     called = "the prepared dataset"
     return FreezeSpec(
         out=scratch / "out",
-        tar=fetch_object(attempt, dataset.key, scratch / "set.tar", sha256=dataset.sha256, called=called),
+        tar=fetch_object(attempt, dataset.key, scratch / "set.tar", sha256=dataset.sha256, called=called, is_lent=True),
         index=index,
         fingerprint=dataset.fingerprint,
         processes=settings.prepare_processes,

@@ -58,7 +58,7 @@ def make_index(attempt: Attempt[OperationRow], dataset: DatasetRow, out: Path) -
     index = out / INDEX_FILE
     key = image_index_key(dataset.layout_version, dataset.fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
     stored = attempt.lease.run_in_thread(
-        lambda: attempt.platform.store.put(key, index, media_type="application/vnd.sqlite3")
+        lambda: attempt.platform.store.take(key, index, media_type="application/vnd.sqlite3")
     )
     paths = read_paths(index)
     for job_id in jobs_of_set(attempt.db, dataset.fingerprint):
@@ -88,7 +88,7 @@ def _fetched(attempt: Attempt[OperationRow], dataset: DatasetRow, target: Path) 
     reserve = attempt.platform.settings.disk_reserve_bytes // 2
     require_free(attempt.scratch, dataset.bytes, reserve_bytes=reserve)
     try:
-        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(dataset.key, target))
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.lend(dataset.key, target))
     except (ObjectMissing, ObjectCorrupt) as error:
         detail = "The prepared dataset is missing or damaged in the object store."
         raise OperationFailed(detail, key=dataset.key) from error

@@ -12,10 +12,16 @@ from worker.tasks.attempt import Attempt
 from worker.tasks.fetch_tree import fetch_tree
 
 
-def fetch_object(attempt: Attempt[OperationRow], key: str, target: Path, *, sha256: str, called: str) -> Path:
-    """`called`: the object in a sentence, such as `the uploaded model`. Raises OperationFailed, and as the store."""
+def fetch_object(
+    attempt: Attempt[OperationRow], key: str, target: Path, *, sha256: str, called: str, is_lent: bool = False
+) -> Path:
+    """`called`: the object in a sentence, such as `the uploaded model`. `is_lent`: the file is only read.
+
+    Raises OperationFailed, and as the store.
+    """
+    store = attempt.platform.store
     try:
-        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, target))
+        stored = attempt.lease.run_in_thread(partial(store.lend if is_lent else store.fetch, key, target))
     except ObjectMissing as error:
         raise OperationFailed(f"The object store has lost {called}.", key=key) from error
     except ObjectCorrupt as error:

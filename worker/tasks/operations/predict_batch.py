@@ -70,7 +70,11 @@ def _images(attempt: Attempt[OperationRow], source: Source, source_key: str | No
     reserve_bytes = attempt.platform.settings.disk_reserve_bytes // 2
     require_free(attempt.scratch, ROOM_TIMES * int(source.bytes or 0), reserve_bytes=reserve_bytes)
     target = attempt.scratch / ZIP_INPUT
-    return {"archive": fetch_object(attempt, key, target, sha256=str(source.sha256), called="the ZIP of images")}
+    return {
+        "archive": fetch_object(
+            attempt, key, target, sha256=str(source.sha256), called="the ZIP of images", is_lent=True
+        )
+    }
 
 
 def _fetched(attempt: Attempt[OperationRow], source: Source) -> Path:

@@ -41,7 +41,7 @@ class FullStore:
     def __init__(self) -> None:
         self.requested, self.may_answer = threading.Event(), threading.Event()
 
-    def put(self, key: str, path: Path, **_: Any) -> StoredObject:
+    def take(self, key: str, path: Path, **_: Any) -> StoredObject:
         if not self.requested.is_set():
             self.requested.set()
             self.may_answer.wait(5)
