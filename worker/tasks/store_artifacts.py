@@ -50,7 +50,7 @@ def put_files(attempt: Attempt[Any], folder: Path, key_of: Callable[[str], str])
 def put_artifact(attempt: Attempt[Any], path: Path, key: str, *, media_type: str | None = None) -> PublishedArtifact:
     """Store a file, by default as the media type of its suffix. Waits while the store is full."""
     media_type = media_type or media_type_of(path.suffix)
-    put = partial(attempt.platform.store.put, key, path, media_type=media_type)
+    put = partial(attempt.platform.store.take, key, path, media_type=media_type)  # its child has ended
     stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
