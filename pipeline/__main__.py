@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("pipeline.cli.prepare", "validate a dataset and write the tree that trainers read"),
     "fingerprint": ("pipeline.cli.fingerprint", "print both digests of a dataset, offline"),
     "repair": ("pipeline.cli.repair", "write a repaired copy of a dataset, with a log of every change"),
-    "extend": ("pipeline.cli.extend", "write the next revision of a dataset as a ZIP, for a worker"),
+    "extend": ("pipeline.cli.extend", "write the next revision of a dataset as a ZIP and prepare it, for a worker"),
     "export-dataset": ("pipeline.cli.export_dataset", "write a dataset as COCO, Pascal VOC, YOLO, folders or Parquet"),
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
     "sample": ("pipeline.cli.sample", "draw a sample dataset: shapes on busy backgrounds, with their boxes"),

@@ -1,4 +1,4 @@
-"""`python -m pipeline extend --config spec.json`: the ZIP of the next revision of a dataset, on behalf of a worker."""
+"""`python -m pipeline extend --config spec.json`: the next revision of a dataset, its ZIP and its prepared set."""
 
 import argparse
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 from core.domain.errors import PreparationFailed
 from pipeline.archive.source import Rejected
 from pipeline.cli.worker_command import add_arguments, run_spec
-from pipeline.process.progress import StageReporter
+from pipeline.process.child import Channel
 from pipeline.process.results import write_result
 from pipeline.process.specs import ExtendSpec
 
@@ -15,27 +15,27 @@ __all__ = ["add_arguments", "main"]
 
 
 def main(args: argparse.Namespace) -> int:
-    """Returns 0: the ZIP is written, or what is added is rejected (see result.json); 1: failed; 76: cancelled."""
+    """Returns 0: the ZIP is written, and prepared or rejected (see the result of that), or what is added is rejected
+    (see result.json); 1: failed; 76: cancelled."""
     spec = ExtendSpec.model_validate_json(args.config.read_bytes())
     return run_spec(
         spec,
-        lambda channel: _extend(spec, StageReporter(channel)),
+        lambda channel: _extend(spec, channel),
         supervised=args.supervised,
         crash=PreparationFailed,
     )
 
 
-def _extend(spec: ExtendSpec, steps: StageReporter) -> None:
+def _extend(spec: ExtendSpec, channel: Channel) -> None:
     from pipeline.decode.process import start_server
 
-    if spec.additions:
-        start_server()  # beside the imports that follow
+    start_server()  # beside the imports that follow
     # Imported here: they load Pillow, which `--help` does not need.
     from pipeline.extension.run import extend
     from pipeline.prepare.result import rejection
 
     with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
         try:
-            write_result(spec.out, extend(spec, Path(scratch), steps))
+            write_result(spec.out, extend(spec, Path(scratch), channel))
         except Rejected as rejected:
             write_result(spec.out, rejection(rejected, spec.out))

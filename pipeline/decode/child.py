@@ -23,7 +23,7 @@ def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float) 
     C code that never returns to the interpreter.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     warnings.simplefilter("ignore")  # Pillow warns of odd metadata; ImageFacts carry what matters
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -38,6 +38,11 @@ def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float) 
             signal.alarm(math.ceil(seconds) + _GRACE_SECONDS)
             connection.send_bytes(work(task))
         signal.alarm(0)
+
+
+def end_with_parent() -> None:
+    """In a process of multiprocessing: it ends when its parent does, however that ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -42,7 +42,7 @@ class DecodingProcess:
 
     def __init__(self, work: Callable[[Any], bytes], seconds: float) -> None:
         self._since: float | None = None
-        context = _context()
+        context = process_context()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, work, seconds), daemon=True)
         try:
@@ -102,11 +102,12 @@ class DecodingProcess:
 
 def start_server() -> None:
     """Starts the fork server, which imports for 0.3 s, ahead of the first process that it is to fork."""
-    if isinstance(_context(), ForkServerContext):
+    if isinstance(process_context(), ForkServerContext):
         forkserver.ensure_running()
 
 
-def _context() -> ForkServerContext | SpawnContext:
+def process_context() -> ForkServerContext | SpawnContext:
+    """Forks processes from a server that has imported what decoding needs; it starts with the first of them."""
     if len(tempfile.gettempdir()) > _MAX_TEMPORARY:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -4,11 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from zlib import crc32
 
 from core.domain.errors import PreparationFailed
 from pipeline.archive.extract import can_be_data, is_image
-from pipeline.archive.inflate import blocks_of, write_at
+from pipeline.archive.inflate import blocks_of
 from pipeline.archive.source import SourceFile
 from pipeline.archive.zip_directory import BrokenArchive, Directory, ZipEntry, read_directory
 from pipeline.dataset.growth import Revision
@@ -31,25 +30,6 @@ class Parent:
     def has(self, image: DatasetImage) -> bool:
         """Whether the bytes of the image are those of its path in `archive`."""
         return image.source.file == str(self.archive)
-
-    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int) -> None:
-        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. Raises
-        PreparationFailed where they are others than the index says."""
-        entry = self.entries[image.source.name]
-        digest = hashlib.sha256()
-        size = crc = 0
-        try:
-            for block in blocks_of(file, entry):
-                write_at(out, block, at + size)
-                size += len(block)
-                if not self.verified:
-                    digest.update(block)
-                    crc = crc32(block, crc)
-        except BrokenArchive as error:
-            raise PreparationFailed("The stored ZIP of the dataset cannot be read.", image=image.path) from error
-        if size != entry.size or not (self.verified or (digest.hexdigest(), crc) == (image.sha256, entry.crc)):
-            detail = f"In the stored ZIP of the dataset, {image.path} is not the image that was prepared."
-            raise PreparationFailed(detail, image=image.path)
 
 
 def read_parent(

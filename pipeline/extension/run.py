@@ -1,4 +1,4 @@
-"""An extension from its spec to the ZIP of the next revision: read what is added -> grow -> write."""
+"""An extension, from its spec to the prepared set: read what is added -> grow -> write the ZIP -> prepare it."""
 
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from pipeline.archive.source import ExtractedArchive, Rejected, SourceFile
 from pipeline.dataset.growth import Additions, Correction, Grown, Revision, grow
 from pipeline.dataset.validate import check
 from pipeline.decode.inspect_ahead import InspectAhead
+from pipeline.extension.copying import ImageCopies
 from pipeline.extension.corrections import read_changes
 from pipeline.extension.parent import read_parent
 from pipeline.extension.write_zip import write_revision
@@ -25,11 +26,12 @@ from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
 from pipeline.hub.uploaded_tables import extract_dataset, read_plain_archive
 from pipeline.index.known import find_known
-from pipeline.index.written import write_written
+from pipeline.prepare.made import MadeArchive
 from pipeline.prepare.result import most_severe_first
-from pipeline.prepare.run import reject_errors
+from pipeline.prepare.run import prepare, reject_errors
+from pipeline.process.child import Channel
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive
+from pipeline.process.results import ExtendedArchive
 from pipeline.process.specs import ExtendSpec
 
 REMOVE_FILE = "darkroom-remove.txt"  # of paths, one a line, in what is added: these images are taken out
@@ -40,11 +42,21 @@ class _Read(NamedTuple):
     findings: list[Finding]
 
 
-def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArchive:
-    """Writes `out/extended.zip`, and beside it what is known of its images.
+def extend(spec: ExtendSpec, scratch: Path, channel: Channel | None = None) -> ExtendedArchive:
+    """Writes the ZIP `spec.prepare.archive`, and what its preparation writes, with the result of that.
 
     Raises Rejected where what is added cannot be used or too little remains, and RunCancelled, PreparationFailed,
     OutOfSpace."""
+    with ImageCopies(processes=spec.processes) as copies:
+        extended, made = _write_zip(spec, scratch, copies, StageReporter(channel))
+        prepare(spec.prepare, steps := StageReporter(channel), made)
+        copies.wait(steps.tick)  # also of a set that was rejected
+    return extended
+
+
+def _write_zip(
+    spec: ExtendSpec, scratch: Path, copies: ImageCopies, steps: StageReporter
+) -> tuple[ExtendedArchive, MadeArchive]:
     steps.stage("reading")
     (of_parent := scratch / "parent").mkdir()
     with _reading_additions(spec, scratch, steps) as additions:
@@ -66,15 +78,11 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     steps.stage("writing")
     total = sum(image.source.bytes for image in grown.revision.images)
     require_space(spec.out, total)
-    target = spec.out / EXTENDED_FILE
-    partial = target.with_name(f"{target.name}.part")
-    write_revision(grown.revision, parent, _log(read, grown), partial, steps, threads=spec.processes)
-    write_written(grown.revision.images, spec.out / WRITTEN_FILE)
-    partial.replace(target)
-    steps.end()
-    return ExtendedArchive(
+    write_revision(grown.revision, parent, _log(read, grown), spec.prepare.archive, steps, copies=copies)
+    extended = ExtendedArchive(
         images=len(grown.revision.images), added=grown.added, replaced=grown.replaced, left_out=grown.left_out
     )
+    return extended, MadeArchive.of(grown.revision.images, copies.wait)
 
 
 @contextmanager

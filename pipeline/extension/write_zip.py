@@ -4,8 +4,7 @@ Images are stored uncompressed, so that a preparation reads them where they lie.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from core.domain.errors import PreparationFailed
@@ -14,64 +13,41 @@ from pipeline.archive.source import EXTENSION_LOG
 from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.growth import Revision
 from pipeline.dataset.model import DatasetImage
+from pipeline.extension.copying import CopiedImage, ImageCopies
 from pipeline.extension.parent import Parent
 from pipeline.formats.revision import REVISION_FILE, RemovedImage, RevisionImage, head_lines, image_line
 from pipeline.process.progress import StageReporter
 
-_BATCH = 32  # images that one task copies
-
 
 def write_revision(
-    revision: Revision, parent: Parent, log: Iterable[Finding], target: Path, steps: StageReporter, *, threads: int
+    revision: Revision,
+    parent: Parent,
+    log: Iterable[Finding],
+    target: Path,
+    steps: StageReporter,
+    *,
+    copies: ImageCopies,
 ) -> None:
-    """Images of `revision` come from their byte range, or from the parent's ZIP where they have its path there. Raises
-    PreparationFailed."""
+    """All of it but the bytes of those images that have their path in the parent's ZIP, which `copies` begins to
+    write. The others come from their byte range. Raises PreparationFailed."""
     images = sorted(revision.images, key=lambda image: image.path)
     kept = [image for image in images if parent.has(image)]
     added = [image for image in images if not parent.has(image)]
     with ZipWriter(target) as archive:
-        places = [_reserve(archive, image, parent) for image in kept]
-        _copy(kept, places, parent, target, lambda done: steps.tick(done, len(images)), threads=threads)
-        for done, image in enumerate(added, start=len(kept) + 1):
+        copies.begin(parent.archive, [_reserve(archive, image, parent) for image in kept], target)
+        for done, image in enumerate(added, start=1):
             if archive.add_range(image.path, image.source.byte_range) != image.sha256:
                 raise PreparationFailed(f"The bytes of {image.path} have changed since they were read.")
-            steps.tick(done, len(images))
+            steps.tick(done, len(added))
         _add_lines(archive, REVISION_FILE, _revision_lines(revision, images))
         found = (json.dumps(finding.as_dict(), ensure_ascii=False) + "\n" for finding in log)
         _add_lines(archive, EXTENSION_LOG, found)
 
 
-def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> int:
+def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> CopiedImage:
     entry = parent.entries[image.source.name]
-    return archive.reserve(image.path, entry.size, entry.crc)
-
-
-def _copy(
-    images: list[DatasetImage],
-    places: list[int],
-    parent: Parent,
-    target: Path,
-    tick: Callable[[int], None],
-    *,
-    threads: int,
-) -> None:
-    """Each image of the parent to its place in the file `target`. In threads: reading, inflating and writing release
-    the interpreter's lock."""
-
-    def copy_batch(first: int) -> int:
-        last = min(first + _BATCH, len(images))
-        with parent.archive.open("rb") as file:
-            for number in range(first, last):
-                parent.copy(file, images[number], out.fileno(), places[number])
-        return last
-
-    with target.open("r+b", buffering=0) as out, ThreadPoolExecutor(threads) as pool:
-        try:
-            for done in pool.map(copy_batch, range(0, len(images), _BATCH)):
-                tick(done)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    at = archive.reserve(image.path, entry.size, entry.crc)
+    return CopiedImage(image.path, entry, at, "" if parent.verified else image.sha256)
 
 
 def _revision_lines(revision: Revision, images: Iterable[DatasetImage]) -> Iterator[str]:

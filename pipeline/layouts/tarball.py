@@ -2,20 +2,17 @@
 
 import hashlib
 import io
-import os
 import tarfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from queue import SimpleQueue
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from pipeline.archive.byte_range import ByteRange
 
-_BLOCK = 1 << 19  # bytes that are hashed and written at once
-_BUFFERS = 4
+_SMALL = 1 << 16  # bytes: a range up to this size is read with others, and all are written at once
+_BUFFER = 1 << 19
 
 
 class Digest(NamedTuple):
@@ -33,44 +30,71 @@ class Place(NamedTuple):
 
 
 class WrittenSet(NamedTuple):
-    """A tar, and the place of each image in it by its path."""
+    """The size of a tar in bytes, and the place of each image in it by its path."""
 
-    tar: Digest
+    tar_bytes: int
     places: dict[str, Place]
 
 
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
     """A writer of `target`, which is complete once `end` has returned."""
-    with target.open("wb", buffering=0) as file, _Hashing(file) as hashing:
-        yield TarWriter(hashing)
+    with target.open("wb", buffering=0) as file:
+        yield TarWriter(file)
 
 
 class TarWriter:
-    """The caller adds members in the order of their names, so that the bytes depend on the files alone."""
+    """The caller adds members in the order of their names, so that the bytes depend on the files alone.
 
-    def __init__(self, hashing: "_Hashing") -> None:
-        self._hashing = hashing
+    They are not hashed: whoever stores the tar reads it for that. All methods raise OSError.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._waiting = bytearray()
+        self._size = 0
 
     def add(self, name: str, content: bytes) -> int:
         """Returns where in the tar the content begins."""
-        self._hashing.put(_header(name, len(content)))
-        at = self._hashing.size
-        self._hashing.put(content)
-        self._hashing.pad(tarfile.BLOCKSIZE)
+        self._put(_header(name, len(content)))
+        at = self._size
+        self._put(content)
+        self._pad(tarfile.BLOCKSIZE)
         return at
 
     def add_range(self, name: str, byte_range: ByteRange) -> int:
         """As `add`. Raises OSError where the file ends before the range does."""
-        self._hashing.put(_header(name, byte_range.size))
-        at = self._hashing.size
-        self._hashing.put_range(byte_range)
-        self._hashing.pad(tarfile.BLOCKSIZE)
+        self._put(_header(name, byte_range.size))
+        at = self._size
+        if byte_range.size <= _SMALL:
+            self._put(byte_range.read())
+        else:
+            self._write()
+            byte_range.copy_to(self._file)
+            self._size += byte_range.size
+        self._pad(tarfile.BLOCKSIZE)
         return at
 
-    def end(self) -> Digest:
-        self._hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
-        return self._hashing.end()
+    def end(self) -> int:
+        """Returns the size of the tar in bytes."""
+        self._pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
+        self._write()
+        return self._size
+
+    def _put(self, content: bytes) -> None:
+        self._waiting += content
+        self._size += len(content)
+        if len(self._waiting) >= _BUFFER:
+            self._write()
+
+    def _pad(self, multiple: int, *, at_least: int = 0) -> None:
+        self._put(bytes(at_least + -(self._size + at_least) % multiple))
+
+    def _write(self) -> None:
+        left = memoryview(self._waiting)
+        while left:
+            left = left[self._file.write(left) :]
+        self._waiting = bytearray()
 
 
 def _header(name: str, size: int) -> bytes:
@@ -97,107 +121,3 @@ def file_digest(path: Path) -> Digest:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return Digest(file.seek(0, io.SEEK_END), digest.hexdigest())
-
-
-class _Hashing:
-    """Counts all bytes, and hashes and writes them in blocks, in a thread each: both release the interpreter's lock.
-
-    A few buffers are reused: one is filled while others are hashed and written. A new one each time would cost more
-    than its hash. They are small enough that a block is still in the processor's cache when it is written.
-    """
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self._digest = hashlib.sha256()
-        self._free: SimpleQueue[memoryview] = SimpleQueue()
-        self._to_hash: SimpleQueue[memoryview | None] = SimpleQueue()
-        self._to_write: SimpleQueue[memoryview | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=work) for work in (self._hash_all, self._write_all)]
-        self._error: OSError | None = None
-        for _ in range(_BUFFERS):
-            self._free.put(memoryview(bytearray(_BLOCK)))
-        self._filling = self._free.get()
-        self._filled = 0
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._join()
-
-    def put(self, content: bytes) -> None:
-        left = memoryview(content)
-        while left:
-            room = self._room()
-            part = left[: len(room)]
-            room[: len(part)] = part
-            self._fill(len(part))
-            left = left[len(part) :]
-
-    def put_range(self, byte_range: ByteRange) -> None:
-        at, left = byte_range.at, byte_range.size
-        file = os.open(byte_range.file, os.O_RDONLY)
-        try:
-            while left:
-                got = os.preadv(file, [self._room()[:left]], at)
-                if not got:
-                    raise OSError(f"{byte_range.file} ends at {at}, {left} bytes too early.")
-                self._fill(got)
-                at, left = at + got, left - got
-        finally:
-            os.close(file)
-
-    def pad(self, multiple: int, *, at_least: int = 0) -> None:
-        self.put(bytes(at_least + -(self.size + at_least) % multiple))
-
-    def end(self) -> Digest:
-        self._flush()
-        self._join()
-        self._raise_error()
-        return Digest(self.size, self._digest.hexdigest())
-
-    def _room(self) -> memoryview:
-        return self._filling[self._filled :]
-
-    def _fill(self, count: int) -> None:
-        self._filled += count
-        self.size += count
-        if self._filled == _BLOCK:
-            self._flush()
-
-    def _flush(self) -> None:
-        """An error of writing is raised at one of the next blocks."""
-        self._raise_error()
-        self._to_hash.put(self._filling[: self._filled])
-        self._filling = self._free.get()
-        self._filled = 0
-
-    def _raise_error(self) -> None:
-        if self._error:
-            raise self._error
-
-    def _join(self) -> None:
-        self._to_hash.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _hash_all(self) -> None:
-        while (block := self._to_hash.get()) is not None:
-            self._digest.update(block)
-            self._to_write.put(block)
-        self._to_write.put(None)
-
-    def _write_all(self) -> None:
-        while (block := self._to_write.get()) is not None:
-            try:
-                self._write(block)
-            except OSError as error:
-                self._error = error
-            self._free.put(memoryview(block.obj))
-
-    def _write(self, block: memoryview) -> None:
-        while block and self._error is None:
-            block = block[self._file.write(block) :]

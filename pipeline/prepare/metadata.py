@@ -35,7 +35,9 @@ def write_metadata(
     dataset: ValidatedDataset, spec: PrepareSpec, *, started: datetime, seconds: Mapping[str, float]
 ) -> Digest:
     """Write `dataset_metadata.json` below `spec.out`. `seconds`: of each stage."""
-    source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
+    source = spec.source
+    if source is None:
+        source = {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     times = {
         "started_at": started.isoformat(timespec="milliseconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -17,7 +17,7 @@ from pipeline.process.results import FINDINGS_FILE, ChildProblem, FileDigest, Ga
 
 
 def prepared(
-    dataset: ValidatedDataset, out: Path, *, tar: Digest | None, gallery: Gallery, metadata: Digest
+    dataset: ValidatedDataset, out: Path, *, tar_bytes: int | None, gallery: Gallery, metadata: Digest
 ) -> Prepared:
     """Writes `out/findings.jsonl`."""
     return Prepared(
@@ -28,7 +28,7 @@ def prepared(
         images=len(dataset.images),
         **dataset.digests._asdict(),
         layout_version=LAYOUTS[dataset.kind].version,
-        tar=None if tar is None else FileDigest(**tar._asdict()),
+        tar_bytes=tar_bytes,
         gallery=gallery,
         excluded=0 if dataset.exclusions is None else dataset.exclusions["images"],
         metadata=FileDigest(**metadata._asdict()),

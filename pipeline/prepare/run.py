@@ -33,13 +33,12 @@ from pipeline.hub.uploaded_tables import extract_dataset
 from pipeline.index.known import read_known
 from pipeline.index.schema import INDEX_FILE
 from pipeline.index.write import index_set
-from pipeline.index.written import WrittenImages, read_written
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
-from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.dataset_plots import BeginPlots, drawing_plots
 from pipeline.prepare.fingerprint import write_manifest
 from pipeline.prepare.gallery import drawing_samples
+from pipeline.prepare.made import MadeArchive
 from pipeline.prepare.metadata import write_metadata
 from pipeline.prepare.result import most_severe_first, prepared, rejection
 from pipeline.process.progress import StageReporter
@@ -70,8 +69,10 @@ class DatasetSplit(NamedTuple):
     findings: list[Finding]
 
 
-def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
-    """Write everything below `spec.out`, result.json last, and return that. Raises RunCancelled, DarkroomError."""
+def prepare(spec: PrepareSpec, steps: StageReporter, made: MadeArchive | None = None) -> Prepared | Rejection:
+    """Write everything below `spec.out`, result.json last, and return that. Raises RunCancelled, DarkroomError.
+
+    `made`: what this process knows of the archive, where it has just written it."""
     out = spec.out
     if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
         raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
@@ -80,7 +81,6 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     scratch.mkdir(parents=True)
     log = _read_log(spec)
     known = read_known(spec.known) if spec.known else {}
-    written = read_written(spec.written) if spec.written else WrittenImages({}, {})
     result: Prepared | Rejection
     try:
         with drawing_plots(out, processes=spec.processes) as begin_plots:
@@ -90,17 +90,20 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
                 spec.options,
                 processes=spec.processes,
                 steps=steps,
-                known=known | written.facts,
-                digests=written.digests,
+                known=known,
+                made=made,
                 exclusion=exclusion_of(spec),
             )
             dataset = replace(dataset, findings=_with_log(dataset.findings, log))
+            if made is not None:
+                steps.stage("copying")
+                made.wait(steps.tick)
             result = _write(dataset, spec, steps, started, begin_plots)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if spec.tree and isinstance(result, Prepared) and result.tar:
+    if spec.tree and isinstance(result, Prepared) and result.tar_bytes:
         _unpack(out / TAR_FILE, out / TREE_FOLDER)
     write_result(out, result)
     return result
@@ -139,15 +142,17 @@ def validate_archive(
     processes: int,
     steps: StageReporter,
     known: Mapping[str, ImageFacts] | None = None,
-    digests: Mapping[str, str] | None = None,
+    made: MadeArchive | None = None,
     exclusion: Exclusion | None = None,
 ) -> ValidatedDataset:
     """Without the images of `exclusion`: they have findings, and no part in classes, groups and splits.
 
     Leaves the extracted files below `scratch`; the archive must stay as long as they. `known`: the facts of images by
-    their sha256, which are not decoded; `digests`: see `extract`. Raises Rejected with everything found,
+    their sha256, which are not decoded; `made`: see `prepare`. Raises Rejected with everything found,
     RunCancelled, OutOfSpace."""
-    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known, digests=digests)
+    made = made or MadeArchive()
+    known = {**(known or {}), **made.facts}
+    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known, made=made)
     count = len(raw.items)
     if exclusion is not None and options.split != "keep":  # its own test images might get into train
         exclusion = replace(exclusion, keeps_test=False)
@@ -191,21 +196,28 @@ def _extract_and_read(
     *,
     processes: int,
     steps: StageReporter,
-    known: Mapping[str, ImageFacts] | None,
-    digests: Mapping[str, str] | None,
+    known: Mapping[str, ImageFacts],
+    made: MadeArchive,
 ) -> RawDataset:
     """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
     with InspectAhead(processes, scratch / CONVERTED_FILE, known) as ahead:
+
+        def inspect(files: list[SourceFile]) -> None:
+            images = [file for file in files if is_image(file.name)]
+            if any(image.sha256 not in known for image in images):
+                made.wait(steps.tick)
+            ahead.add(images)
+
         steps.stage("extracting")
         source, findings = extract_dataset(
             archive,
             scratch,
             threads=processes,
             steps=steps,
-            each=lambda files: ahead.add(_images(files)),
+            each=inspect,
             scratch_bytes=MAX_SCRATCH_BYTES,
             in_place=True,
-            digests=digests,
+            digests=made.digests,
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings, background=options.background, split=options.split)
@@ -213,10 +225,6 @@ def _extract_and_read(
         steps.stage("checking")
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
     return RawDataset(replace(dataset, items=()), list(dataset.items), facts, findings + dataset.findings)
-
-
-def _images(files: list[SourceFile]) -> list[SourceFile]:
-    return [file for file in files if is_image(file.name)]
 
 
 def _split(checked: Checked, options: PrepareOptions, steps: StageReporter) -> DatasetSplit:
@@ -266,22 +274,22 @@ def _write(
     with drawing_samples(
         dataset, spec.out, seed=spec.options.seed, processes=spec.processes, known=spec.samples
     ) as samples:
-        tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
+        tar_bytes = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
         gallery = Gallery(plots=plots(check), samples=samples(check))
     steps.end()
     metadata = write_metadata(dataset, spec, started=started, seconds=steps.seconds)
-    return prepared(dataset, spec.out, tar=tar, gallery=gallery, metadata=metadata)
+    return prepared(dataset, spec.out, tar_bytes=tar_bytes, gallery=gallery, metadata=metadata)
 
 
-def _write_set(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) -> Digest:
-    """Raises OutOfSpace before it begins: only now the sizes of the converted images are known."""
+def _write_set(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) -> int:
+    """Returns the bytes of the tar. Raises OutOfSpace before: only now the sizes of converted images are known."""
     steps.stage("writing")
     total = sum(image.written.size + _MEMBER_BYTES for image in dataset.images)
     beside = min(total, LAYOUTS[dataset.kind].scratch_bytes)
     require_space(spec.out, total + max(beside, total if spec.tree else 0))
     written = layout_of(dataset.kind).write_set(dataset, spec.out, steps)
     index_set(dataset, written.places, spec.out / INDEX_FILE)
-    return written.tar
+    return written.tar_bytes
 
 
 def _unpack(tar: Path, tree: Path) -> None:

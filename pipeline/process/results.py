@@ -15,7 +15,6 @@ FROZEN_LIST_FILE = "frozen_images.json"
 METADATA_FILE = "dataset_metadata.json"
 REPAIRED_FILE = "repaired.zip"
 EXTENDED_FILE = "extended.zip"
-WRITTEN_FILE = "written.json"  # beside it: see `pipeline.index.written`
 
 
 class ChildResult(BaseModel):
@@ -69,7 +68,7 @@ class Prepared(ChildResult):
     fingerprint: str
     content_fingerprint: str
     layout_version: int
-    tar: FileDigest | None  # None: a live set has this fingerprint
+    tar_bytes: int | None  # None: a live set has this fingerprint
     gallery: Gallery
     metadata: FileDigest
     findings: dict[str, Any]  # code -> {severity, count}

@@ -30,11 +30,10 @@ class PrepareSpec(ChildSpec):
     options: PrepareOptions
     processes: int = Field(ge=1)
     job_id: str | None = None
-    source: dict[str, Any] | None = None  # name, bytes, sha256 of the archive, for the metadata; None: computed
+    source: dict[str, Any] | None = None  # name, bytes, sha256 of the archive, for the metadata; None: read from it
     repaired: bool = False  # the archive was written by `repair`: its log goes behind the findings
     extended: bool = False  # the same of one that was written by `extend`
     known: Path | None = None  # an image index: its images are not decoded again
-    written: Path | None = None  # see `pipeline.index.written`: images that were hashed as the archive was written
     samples: Path | None = None  # of the dataset that is extended: those that would be drawn the same are taken
     live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
     tree: bool = True  # the tar is unpacked as well
@@ -66,6 +65,7 @@ class ExtendSpec(ChildSpec):
     options: PrepareOptions  # with which what is added is read
     fractions: dict[str, float] | None = None  # of val and test; None: those of the dataset
     processes: int = Field(ge=1)
+    prepare: PrepareSpec  # of the ZIP, which is written to its `archive`
 
 
 @dataclass(frozen=True, slots=True)

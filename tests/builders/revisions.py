@@ -10,7 +10,7 @@ from pipeline.formats.revision import REVISION_FILE, RevisionImage, head_lines, 
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import prepare
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive, Prepared
+from pipeline.process.results import EXTENDED_FILE, ExtendedArchive, Prepared, read_result
 from pipeline.process.specs import ExtendSpec, PrepareSpec
 from tests.builders.voc import Files, image_bytes
 
@@ -38,67 +38,66 @@ def prepared_in(
     archive: Path,
     *,
     known: Path | None = None,
-    written: Path | None = None,
     samples: Path | None = None,
     extended: bool = False,
     exclude: Path | None = None,
 ) -> Prepared:
     """The ZIP prepared in `folder`, as a worker does it."""
-    spec = PrepareSpec(
-        archive=archive,
-        out=folder,
-        options=PrepareOptions(),
-        processes=2,
-        known=known,
-        written=written,
-        samples=samples,
-        extended=extended,
-        exclude=exclude,
-        tree=False,
-    )
+    spec = _spec(folder, archive, known=known, samples=samples, extended=extended, exclude=exclude)
     folder.mkdir(parents=True)
     result = prepare(spec, StageReporter())
     assert isinstance(result, Prepared), result
     return result
 
 
+def _spec(folder: Path, archive: Path, **known: Any) -> PrepareSpec:
+    options = PrepareOptions()
+    return PrepareSpec(archive=archive, out=folder, options=options, processes=2, tree=False, **known)
+
+
+def extend_spec(
+    folder: Path,
+    parent: Path,
+    before: Prepared,
+    index: Path,
+    *,
+    additions: Path | None = None,
+    changes: dict[str, Any] | None = None,
+    fractions: dict[str, float] | None = None,
+    verified: bool = False,
+    exclude: Path | None = None,
+) -> ExtendSpec:
+    out = folder / "extend"
+    out.mkdir(parents=True)
+    if changes is not None:
+        (folder / "changes.json").write_bytes(CHANGES.dump_json(CHANGES.validate_python(changes)))
+    return ExtendSpec(
+        out=out,
+        parent=parent,
+        verified=verified,
+        index=index,
+        kind="detection" if before.kind == "detection" else "classification",
+        classes=before.classes,
+        additions=additions,
+        changes=None if changes is None else folder / "changes.json",
+        options=PrepareOptions(),
+        fractions=fractions,
+        processes=2,
+        prepare=_spec(folder / "out", out / EXTENDED_FILE, known=index, extended=True, source={}, exclude=exclude),
+    )
+
+
 class Extended:
-    """The next revision in `folder`: its ZIP, what the child returned, and its preparation."""
+    """The next revision in `folder`: its ZIP, what the child returned, its preparation. `more`: of `extend_spec`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        parent: Path,
-        before: Prepared,
-        index: Path,
-        *,
-        additions: Path | None = None,
-        changes: dict[str, Any] | None = None,
-        fractions: dict[str, float] | None = None,
-        verified: bool = False,
-    ) -> None:
-        out, scratch = folder / "extend", folder / "scratch"
-        out.mkdir(parents=True)
-        scratch.mkdir()
-        if changes is not None:
-            (folder / "changes.json").write_bytes(CHANGES.dump_json(CHANGES.validate_python(changes)))
-        spec = ExtendSpec(
-            out=out,
-            parent=parent,
-            verified=verified,
-            index=index,
-            kind="detection" if before.kind == "detection" else "classification",
-            classes=before.classes,
-            additions=additions,
-            changes=None if changes is None else folder / "changes.json",
-            options=PrepareOptions(),
-            fractions=fractions,
-            processes=2,
-        )
-        self.result: ExtendedArchive = extend(spec, scratch, StageReporter())
-        self.archive = out / EXTENDED_FILE
-        self.out = folder / "out"
-        self.prepared = prepared_in(self.out, self.archive, known=index, written=out / WRITTEN_FILE, extended=True)
+    def __init__(self, folder: Path, parent: Path, before: Prepared, index: Path, **more: Any) -> None:
+        spec = extend_spec(folder, parent, before, index, **more)
+        self.archive, self.out = spec.prepare.archive, spec.prepare.out
+        (scratch := folder / "scratch").mkdir()
+        self.result: ExtendedArchive = extend(spec, scratch)
+        prepared = read_result(self.out)
+        assert isinstance(prepared, Prepared), prepared
+        self.prepared = prepared
 
 
-__all__ = ["Extended", "Rejected", "prepared_in", "revision_files"]
+__all__ = ["Extended", "Rejected", "extend_spec", "prepared_in", "revision_files"]

@@ -1,6 +1,7 @@
-"""The source of an extension: the dataset that it extends, and what is added -> one ZIP, the source of the job.
+"""An extension: the dataset that it extends, and what is added -> one ZIP, the source of the job, and its preparation.
 
-fetch -> write (in a child process) -> store. What the earlier dataset knows of its images is not found out again.
+fetch -> write and prepare (in a child process) -> store. What the earlier dataset knows of its images is not found out
+again.
 """
 
 from functools import partial
@@ -21,8 +22,8 @@ from core.services.jobs.extension import (
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.params.prepare import PrepareOptions
-from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive
-from pipeline.process.specs import ExtendSpec
+from pipeline.process.results import EXTENDED_FILE, ExtendedArchive
+from pipeline.process.specs import ExtendSpec, PrepareSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.run_command import in_child
 from worker.tasks.store_source import store_source
@@ -32,8 +33,14 @@ _SAMPLES = "parent-samples.tar"
 _OUT = "extend"  # the child's folder
 
 
-def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
-    """The job, which now names the ZIP. None: the job has been rejected or given back. Raises PreparationFailed."""
+def extended_file(attempt: Attempt[JobRow]) -> Path:
+    """Where the ZIP is written."""
+    return attempt.scratch / _OUT / EXTENDED_FILE
+
+
+def extend_source(attempt: Attempt[JobRow], job: JobRow, prepare: PrepareSpec) -> JobRow | None:
+    """The job, which now names the ZIP; that is prepared as `prepare` says, whose result is not looked at here. None:
+    the job has been rejected or given back. Raises PreparationFailed."""
     try:
         parent, dataset = prepared_parent(attempt.db, str(job.parent_job_id))
     except (JobNotFound, Gone, JobNotExtendable) as error:
@@ -52,6 +59,7 @@ def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
         fractions=(job.extension or {}).get("fractions"),
         processes=attempt.platform.settings.prepare_processes,
         memory_bytes=attempt.platform.settings.prepare_memory_bytes,
+        prepare=prepare,
     )
     extended = in_child(attempt, spec, ExtendedArchive)
     for fetched in (spec.parent, spec.additions, spec.changes):
@@ -63,7 +71,7 @@ def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     key = extended_key(attempt.claim.id, attempt.claim.attempt)
     written = {**(job.extension or {}), WRITTEN: True}
     name = revision_file_name(job)
-    stored = store_source(attempt, spec.out / EXTENDED_FILE, key=key, name=name, extension=written)
+    stored = store_source(attempt, prepare.archive, key=key, name=name, extension=written)
     _delete_inputs(attempt)
     return stored
 
@@ -72,9 +80,6 @@ def known_images(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
     """The image index of the dataset that the job extends; None where there is none any more: all are decoded then."""
     if not job.extension:
         return None
-    fetched = attempt.scratch / _INDEX
-    if fetched.exists():
-        return fetched
     try:
         _, dataset = prepared_parent(attempt.db, str(job.parent_job_id))
         return _fetch_index(attempt, dataset)
@@ -91,12 +96,6 @@ def known_samples(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
         return _fetch_object(attempt, samples_key(parent.id, parent.attempt), 0, _SAMPLES)[0]
     except (JobNotFound, Gone, JobNotExtendable, PreparationFailed):
         return None
-
-
-def written_images(attempt: Attempt[JobRow]) -> Path | None:
-    """What is known of the images in the ZIP that this attempt wrote; None where an earlier one did: all are read."""
-    written = attempt.scratch / _OUT / WRITTEN_FILE
-    return written if written.exists() else None
 
 
 def _delete_inputs(attempt: Attempt[JobRow]) -> None:
@@ -116,6 +115,8 @@ def _fetch_index(attempt: Attempt[JobRow], dataset: DatasetRow) -> Path:
     """Raises PreparationFailed."""
     if dataset.index_key is None:
         raise PreparationFailed("The dataset that is extended has no image index any more.")
+    if (fetched := attempt.scratch / _INDEX).exists():
+        return fetched
     return _fetch_object(attempt, dataset.index_key, dataset.index_bytes or 0, _INDEX)[0]
 
 

@@ -1,4 +1,4 @@
-"""A prepare task: claim -> source -> supervise -> store -> complete | reject."""
+"""A prepare task: claim -> source -> supervise -> store -> complete | reject. Of an extension one child makes both."""
 
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,10 @@ from pipeline.process.results import METADATA_FILE, Prepared
 from pipeline.process.specs import PrepareSpec
 from worker.context import Worker
 from worker.tasks.attempt import Attempt, run_attempt
-from worker.tasks.extend import known_images, known_samples, written_images
-from worker.tasks.run_command import findings_in, in_child, reject
+from worker.tasks.extend import extend_source, extended_file, known_images, known_samples
+from worker.tasks.run_command import findings_in, in_child, prepared_in, reject
 from worker.tasks.source_zip import source_of
-from worker.tasks.store_prepared import put_gallery, put_set, wait_until_deleted
+from worker.tasks.store_prepared import add_source, put_gallery, put_set, wait_until_deleted
 
 DELETING_SECONDS = 30.0  # a set being deleted is one object and two statements
 
@@ -32,16 +32,13 @@ def prepare_job(worker: Worker, job_id: str) -> None:
 
 
 def _prepare(attempt: Attempt[JobRow], job: JobRow) -> None:
+    is_new_extension = bool(job.extension) and job.source_key is None
     try:
-        source = source_of(attempt, job)
-        if source is None:
-            return
-        job, archive = source
-        spec = _spec(attempt, job, archive)
-        prepared = in_child(attempt, spec, Prepared)
+        done = _extend(attempt, job) if is_new_extension else _prepare_source(attempt, job)
     except DatasetRejected as error:  # before any image was read: an import that is missing or cannot be used
         return reject(attempt, error)
-    if prepared is not None:
+    if done is not None:
+        spec, prepared = done
         outcome = _outcome_of(prepared, spec.out)
         try:
             raise_if_other_kind(attempt.db, job.project_id, prepared.kind)  # before a set is stored that nobody needs
@@ -52,13 +49,40 @@ def _prepare(attempt: Attempt[JobRow], job: JobRow) -> None:
             attempt.give_back(later=False)
 
 
-def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
-    frozen = find_test_set(attempt.db, job.project_id)
+def _prepare_source(attempt: Attempt[JobRow], job: JobRow) -> tuple[PrepareSpec, Prepared] | None:
+    """None: the job has been rejected or given back."""
+    source = source_of(attempt, job)
+    if source is None:
+        return None
+    job, archive = source
+    spec = _spec(attempt, job, archive, source=_describe_source(job))
+    prepared = in_child(attempt, spec, Prepared)
+    return None if prepared is None else (spec, prepared)
+
+
+def _extend(attempt: Attempt[JobRow], job: JobRow) -> tuple[PrepareSpec, Prepared] | None:
+    """As `_prepare_source`, of a ZIP that is known once it is made."""
+    spec = _spec(attempt, job, extended_file(attempt), source={})
+    extended = extend_source(attempt, job, spec)
+    prepared = None if extended is None else prepared_in(attempt, spec.out)
+    if extended is None or prepared is None:
+        return None
+    add_source(spec.out, _describe_source(extended))
+    return spec, prepared
+
+
+def _describe_source(job: JobRow) -> dict[str, Any]:
+    """For the metadata."""
     source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
     if job.huggingface:
         source["huggingface"] = job.huggingface
     if job.imported_from:
         source["imported_from"] = ImportOrigin.model_validate(job.imported_from).displayed()
+    return source
+
+
+def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path, *, source: dict[str, Any]) -> PrepareSpec:
+    frozen = find_test_set(attempt.db, job.project_id)
     return PrepareSpec(
         archive=archive,
         out=attempt.scratch / "out",
@@ -70,7 +94,6 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
         repaired=job.repair_of is not None,
         extended=bool(job.extension),
         known=known_images(attempt, job),
-        written=written_images(attempt),
         samples=known_samples(attempt, job),
         live_sets=frozenset(live_fingerprints(attempt.db)),
         tree=False,
@@ -127,7 +150,7 @@ def _complete(attempt: Attempt[JobRow], spec: PrepareSpec, result: Prepared, out
     while True:
         prepared = put_set(attempt, out, result)
         if lease.retry_until_lost(partial(commit, prepared=prepared)) is not None:
-            attempt.log.info("job.ready", fingerprint=prepared.fingerprint, reused=result.tar is None)
+            attempt.log.info("job.ready", fingerprint=prepared.fingerprint, reused=result.tar_bytes is None)
             return
         if not wait_until_deleted(attempt, prepared.fingerprint, ends=ends):
             raise Unavailable("The same prepared dataset is being deleted.")

@@ -66,8 +66,23 @@ def in_child(attempt: Attempt[JobRow], spec: ChildSpec, result: type[Result]) ->
     found = read_result(spec.out)
     if ended.status != EXIT_OK or not isinstance(found, result | Rejection):
         raise _as_failure_of_job(cause_of(ended, spec.out, log_path), spec)
+    return _unless_rejected(attempt, found, spec.out)
+
+
+def prepared_in(attempt: Attempt[JobRow], out: Path) -> Prepared | None:
+    """What a command has prepared in another folder than its own. None: it was rejected, and the row has moved on.
+
+    Raises PreparationFailed, and what ends a lease.
+    """
+    found = read_result(out)
+    if not isinstance(found, Prepared | Rejection):
+        raise PreparationFailed("The preparation has left no result.")
+    return _unless_rejected(attempt, found, out)
+
+
+def _unless_rejected(attempt: Attempt[JobRow], found: Result | Rejection, out: Path) -> Result | None:
     if isinstance(found, Rejection):
-        reject(attempt, found.problem.as_error(), _outcome_of(found, spec.out))
+        reject(attempt, found.problem.as_error(), _outcome_of(found, out))
         return None
     return found
 

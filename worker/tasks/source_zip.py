@@ -14,7 +14,6 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import REPAIRED_FILE, RepairedArchive
 from pipeline.process.specs import RepairSpec
 from worker.tasks.attempt import Attempt
-from worker.tasks.extend import extend_source
 from worker.tasks.hub_import import import_source
 from worker.tasks.origin_import import import_from_origin
 from worker.tasks.run_command import in_child
@@ -35,8 +34,6 @@ def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | No
 
 
 def _maker_of(job: JobRow) -> Callable[[Attempt[JobRow], JobRow], JobRow | None] | None:
-    if job.extension:
-        return extend_source
     if job.repair_of:
         return _repair_source
     if job.imported_from:

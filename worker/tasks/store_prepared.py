@@ -1,7 +1,9 @@
 """What a preparation stores: the prepared set, shared by its fingerprint, and the job's own images."""
 
+import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from core import clock
 from core.db.tables import JobRow
@@ -10,8 +12,16 @@ from core.domain.keys import dataset_key, image_index_key, plot_key, samples_key
 from core.services.jobs.lifecycle import LIVE, PreparedSet, find_prepared_set
 from core.storage import ObjectExists
 from pipeline.index.schema import INDEX_FILE
-from pipeline.process.results import Gallery, Prepared
+from pipeline.layouts import TAR_FILE
+from pipeline.process.results import METADATA_FILE, Gallery, Prepared, write_last
 from worker.tasks.attempt import Attempt
+
+
+def add_source(out: Path, source: dict[str, Any]) -> None:
+    """Into the metadata of a set whose archive was made by the same child, and is known once it is stored."""
+    file = out / METADATA_FILE
+    metadata = json.loads(file.read_bytes())
+    write_last(file, json.dumps({**metadata, "source": source}, ensure_ascii=False, indent=1))
 
 
 def put_gallery(attempt: Attempt[JobRow], out: Path, gallery: Gallery) -> None:
@@ -31,23 +41,22 @@ def put_set(attempt: Attempt[JobRow], out: Path, result: Prepared) -> PreparedSe
     known = find_prepared_set(attempt.db, fingerprint)
     if known is not None and known.state == LIVE:
         return PreparedSet(fingerprint, known.layout_version, known.key, known.bytes, known.sha256)
-    if result.tar is None:
+    if result.tar_bytes is None:
         raise Unavailable("The prepared dataset that was to be reused has been deleted meanwhile.")
     key, store = dataset_key(layout, fingerprint), attempt.platform.store
-    tar, tar_sha256, media_type = out / "dataset.tar", result.tar.sha256, "application/x-tar"
     try:
-        put = attempt.lease.run_in_thread(lambda: store.take(key, tar, sha256=tar_sha256, media_type=media_type))
+        put = attempt.lease.run_in_thread(lambda: store.take(key, out / TAR_FILE, media_type="application/x-tar"))
     except ObjectExists:
         # Complete, of the same fingerprint, and named by no row: left by a crash, packed a little differently.
         existing = store.head(key)
         if existing is None:
             raise Unavailable("The prepared dataset's object has just been deleted.") from None
-        put = existing
-    if put.sha256 != tar_sha256:  # the index would name places in another tar
-        return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
+        # Without the index, which would name places in another tar.
+        return PreparedSet(fingerprint, layout, key, existing.bytes, existing.sha256)
     index_key = image_index_key(layout, fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
-    media_type = "application/vnd.sqlite3"
-    index = attempt.lease.run_in_thread(lambda: store.take(index_key, out / INDEX_FILE, media_type=media_type))
+    index = attempt.lease.run_in_thread(
+        lambda: store.take(index_key, out / INDEX_FILE, media_type="application/vnd.sqlite3")
+    )
     return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256, index.key, index.bytes)
 
 

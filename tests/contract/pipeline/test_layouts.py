@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.dataset.validated import ValidatedDataset
-from pipeline.layouts import LAYOUTS, layout_of
+from pipeline.layouts import LAYOUTS, TAR_FILE, layout_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.child import RunCancelled
@@ -52,7 +52,7 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
     out.mkdir()
     written = layout_of(kind).write_set(dataset, out, StageReporter())
     content = (out / "dataset.tar").read_bytes()
-    assert written.tar == (len(content), hashlib.sha256(content).hexdigest())
+    assert written.tar_bytes == len(content)
     assert {path: content[at : at + size] for path, (_, at, size, _) in written.places.items()} == {
         image.path: image.written.read() for image in dataset.images
     }
@@ -69,11 +69,10 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
 
 
 def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
-    digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        digests.append(layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter()).tar)
-    assert digests[0] == digests[1]
+        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter())
+    assert (tmp_path / "one" / TAR_FILE).read_bytes() == (tmp_path / "two" / TAR_FILE).read_bytes()
 
 
 def test_writing_can_be_cancelled(tmp_path: Path, kind: str) -> None:

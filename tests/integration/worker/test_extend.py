@@ -28,6 +28,7 @@ from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem, serving
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
+from worker.inputs.scratch import scratch_root
 from worker.tasks.prepare import prepare_job
 from worker.tasks.retention import delete_orphans
 
@@ -305,10 +306,11 @@ def test_an_extension_whose_child_is_killed_is_done_again(line: Stack, http: htt
     worker = Worker(line.platform, "prepare", "test")
     first = _first(line, worker, tmp_path)
     job_id = _post(http, _new(1), first, tmp_path).json()["job_id"]
-    for command in ("extend", "prepare"):
+    attempts = scratch_root(line.settings)
+    for there in (f"{job_id}-1", f"{job_id}-2/out"):  # as it begins, and once it prepares the ZIP that it has written
         task = threading.Thread(target=prepare_job, args=(worker, job_id))
         task.start()
-        line.until(lambda command=command: _kill_child(command))
+        line.until(lambda there=there: ((attempts / there).exists() and _kill_child("extend")) or None)
         task.join(60)
         assert line.job(job_id).state == "received"
     prepare_job(worker, job_id)

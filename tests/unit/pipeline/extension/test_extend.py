@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,29 @@ from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.dataset_export.inputs import contents_of_upload
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.decode.pool import DecodePool
+from pipeline.extension.copying import ImageCopies, Tick
+from pipeline.extension.run import extend
 from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import find_known, read_known
 from pipeline.index.read import read_images
 from pipeline.index.schema import INDEX_FILE, IndexedImage
-from pipeline.index.written import read_written
+from pipeline.layouts import TAR_FILE
 from pipeline.params.prepare import PrepareOptions
 from pipeline.plots.thumbnails import Thumbnail
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import WRITTEN_FILE
+from pipeline.process.results import Rejection, read_result
 from tests.builders.hub_sets import box_table, jpeg
-from tests.builders.revisions import Extended, prepared_in
+from tests.builders.revisions import Extended, extend_spec, prepared_in
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
 
 
 def _rows(folder: Path) -> dict[str, IndexedImage]:
     return {row.path: row for row in read_images(folder / INDEX_FILE)}
+
+
+def _tar(folder: Path) -> bytes:
+    return (folder / TAR_FILE).read_bytes()
 
 
 def _unplaced(row: IndexedImage) -> IndexedImage:
@@ -84,8 +91,6 @@ def test_a_revision_keeps_what_it_extends_and_its_fingerprint_is_recomputed_offl
         grown.archive, _folder(tmp_path / "offline"), PrepareOptions(seed=7), processes=1, steps=StageReporter()
     )
     assert offline.digests.fingerprint == grown.prepared.fingerprint
-    written = read_written(tmp_path / "after" / "extend" / WRITTEN_FILE)
-    assert written.digests == {image.path: image.sha256 for image in offline.images}
 
 
 def _folder(path: Path) -> Path:
@@ -277,7 +282,6 @@ def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(
     parent = voc_zip(tmp_path / "parent.zip")
     index = tmp_path / "before" / INDEX_FILE
     before = prepared_in(tmp_path / "before", parent)
-    grown = Extended(tmp_path / "after", parent, before, index, additions=zip_files(tmp_path / "more.zip", _added(1)))
     read: list[str] = []
 
     def noted(file: Any, entry: Any, *more: Any, **options: Any) -> str:
@@ -285,14 +289,59 @@ def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(
         return inflate(file, entry, *more, **options)
 
     monkeypatch.setattr("pipeline.archive.extract.inflate", noted)
-    written = tmp_path / "after" / "extend" / WRITTEN_FILE
-    again = prepared_in(tmp_path / "again", grown.archive, known=index, written=written, extended=True)
-    assert read == [REVISION_FILE]
-    assert again.fingerprint == grown.prepared.fingerprint
-    assert again.tar == grown.prepared.tar
+    added = _added(1)
+    grown = Extended(tmp_path / "after", parent, before, index, additions=zip_files(tmp_path / "more.zip", added))
+    assert sorted(read) == sorted([*added, REVISION_FILE])
     read.clear()
     alone = prepared_in(tmp_path / "alone", grown.archive, known=index, extended=True)
-    assert len(read) == before.images + 2 and alone.tar == again.tar
+    assert len(read) == before.images + 2 and alone.fingerprint == grown.prepared.fingerprint
+    assert _tar(tmp_path / "alone") == _tar(grown.out)
+
+
+def test_nothing_is_read_of_images_that_are_still_being_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them are decoded again, as their PNGs are not kept; thumbnails and the tar have the bytes of all."""
+    parent = zip_files(tmp_path / "parent.zip", _odd_images())
+    index = tmp_path / "before" / INDEX_FILE
+    before = prepared_in(tmp_path / "before", parent)
+    waiting: list[Callable[[], None]] = []
+    begin, wait = ImageCopies.begin, ImageCopies.wait
+
+    def begin_late(self: ImageCopies, *copied: Any) -> None:
+        waiting.append(lambda: begin(self, *copied))
+
+    def wait_for_it(self: ImageCopies, tick: Tick) -> None:
+        while waiting:
+            waiting.pop()()
+        wait(self, tick)
+
+    monkeypatch.setattr(ImageCopies, "begin", begin_late)
+    monkeypatch.setattr(ImageCopies, "wait", wait_for_it)
+    grown = Extended(tmp_path / "after", parent, before, index, changes={"a/plain.jpg": {"remove": True}})
+    assert not waiting
+    prepared_in(tmp_path / "alone", grown.archive)
+    assert _tar(tmp_path / "alone") == _tar(grown.out)
+    assert (tmp_path / "alone" / "samples.tar").read_bytes() == (grown.out / "samples.tar").read_bytes()
+
+
+def test_what_is_rejected_once_it_is_written_is_written_whole(tmp_path: Path) -> None:
+    """The job names its ZIP, and whoever looks at it finds all images."""
+    files = voc_files(images=12)
+    parent = zip_files(tmp_path / "parent.zip", files)
+    before = prepared_in(tmp_path / "before", parent)
+    frozen = [FrozenImage(path, hashlib.sha256(content).hexdigest(), b"") for path, content in files.items()]
+    write_frozen_images(frozen, tmp_path / "list.json", fingerprint="f" * 64)
+    spec = extend_spec(
+        tmp_path / "after",
+        parent,
+        before,
+        tmp_path / "before" / INDEX_FILE,
+        changes={"p05.jpg": {"remove": True}},
+        exclude=tmp_path / "list.json",
+    )
+    extend(spec, _folder(tmp_path / "scratch"))
+    assert isinstance(read_result(spec.prepare.out), Rejection)
+    with zipfile.ZipFile(spec.prepare.archive) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 11 + 2
 
 
 def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) -> None:
@@ -304,11 +353,9 @@ def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) 
         tmp_path / "after", parent, before, index, additions=zip_files(tmp_path / "more.zip", _odd_images())
     )
     alone = prepared_in(tmp_path / "alone", grown.archive)
-    assert (alone.fingerprint, alone.tar) == (grown.prepared.fingerprint, grown.prepared.tar)
+    assert alone.fingerprint == grown.prepared.fingerprint and _tar(tmp_path / "alone") == _tar(grown.out)
     assert _rows(tmp_path / "alone") == _rows(grown.out)
     assert read_known(tmp_path / "alone" / INDEX_FILE) == read_known(grown.out / INDEX_FILE)
-    facts = read_written(tmp_path / "after" / "extend" / WRITTEN_FILE).facts
-    assert len(facts) == grown.result.added - 2  # without the two that are converted
 
 
 def test_thumbnails_that_would_be_the_same_are_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
