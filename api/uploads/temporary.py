@@ -36,9 +36,13 @@ class TemporaryFile:
         with naming_full_disk(self.path.parent):
             self._file.flush()
 
-    def empty(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
+    def begin_anew(self) -> None:
+        """Another file, of the same path: a store may have taken the one that it was."""
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+        with naming_full_disk(self.path.parent):
+            self._file = self.path.open("xb")
+        lock_file(self._file)
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -133,10 +133,10 @@ class _ChunkWriter:
         self._file.flush()
         start, sha256 = self.row.received_bytes, self._digests["sha256"].hexdigest()
         key = upload_part_key(self.row.id, start, self._lease.token)
-        self._platform.store.put(key, self._file.path, sha256=sha256)
+        self._platform.store.take(key, self._file.path, sha256=sha256)
         part = UploadPartRow(upload_id=self.row.id, start=start, bytes=self._bytes, sha256=sha256, key=key)
         self.row = add_part(self._platform.db, self._platform.settings, self._lease, part)
-        self._file.empty()
+        self._file.begin_anew()
         self._bytes, self._digests = 0, _new_digests(self._checksum)
 
 

@@ -155,14 +155,14 @@ def test_a_request_that_lost_its_lease_changes_nothing(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = start(client)
-    put = FolderStore.put
+    take = FolderStore.take
 
-    def put_late(*args: Any, **named: Any) -> Any:
+    def take_late(*args: Any, **named: Any) -> Any:
         expire(platform, path, holder="another request")
-        return put(*args, **named)
+        return take(*args, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(FolderStore, "put", put_late)
+        patched.setattr(FolderStore, "take", take_late)
         problem(patch(client, path, 0, ZIP), 423, "upload-locked")
     assert offset_of(client, path) == 0
 

@@ -28,6 +28,16 @@ def test_an_upload_becomes_a_received_job_whose_bytes_are_stored(client: Client,
     nothing_is_left(platform)
 
 
+def test_an_upload_is_not_copied_from_its_temporary_file(
+    client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.storage.folder.write_durably", raising(AssertionError("bytes were copied")))
+    job_id = upload(client).json()["job_id"]
+    found = (platform.settings.home / "objects" / upload_key(job_id)).stat()
+    assert (found.st_size, found.st_nlink, found.st_mode & 0o222) == (len(ZIP), 1, 0)
+    nothing_is_left(platform)
+
+
 def test_form_fields_may_come_before_and_after_the_file(client: Client, platform: Platform) -> None:
     body = (
         part("seed", "7") + file_part(ZIP) + part("val_fraction", "0.3") + part("name", "Raccoons, 2nd set") + b"--b--"
