@@ -21,8 +21,8 @@ def bare_of(name: str) -> str:
 
 def suffix_of(name: str) -> str:
     """In lower case, with its dot; empty for none."""
-    dot = _dot(name)
-    return "" if dot is None else name[dot:].lower()
+    head, _, suffix = name.rpartition(".")
+    return f".{suffix}".lower() if head and suffix and head[-1] != "/" and "/" not in suffix else ""
 
 
 def printable(text: str) -> str:

@@ -127,7 +127,7 @@ def can_be_data(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or a folder on its path is hidden or belongs to a system: `.ipynb_checkpoints`, `__MACOSX`."""
-    return any(part.startswith(".") or part.lower() in _SYSTEM_FOLDERS for part in name.rstrip("/").split("/"))
+    return name.startswith(".") or "/." in name or not _SYSTEM_FOLDERS.isdisjoint(name.lower().split("/"))
 
 
 def _is_of_data(name: str) -> bool:

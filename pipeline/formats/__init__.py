@@ -123,7 +123,6 @@ def _read(
         detail = " ".join([*(f"{each.path}: {each.detail}" for each in unread[:3]), missing])
         problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
         raise Rejected(problem, findings + unread)
-    found = [each for each in found if CATALOGUE[each.NAME].decides] or found
     boxes = [each for each in found if CATALOGUE[each.NAME].kind == "detection"]
     classes = [each for each in found if each not in boxes]
     classes = [each for each in classes if each.NAME != _FOLDERS] or classes
@@ -152,15 +151,15 @@ def _what_is_missing(source: ExtractedArchive, tried: Mapping[str, str]) -> str:
 
 
 def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str, str]]:
-    found: list[DatasetFormat] = []
-    tried: dict[str, str] = {}
-    for candidate in load_formats():
-        missing = candidate.matches(source)
-        if missing is None:
-            found.append(candidate)
-        else:
-            tried[candidate.NAME] = missing
-    return found, tried
+    """The formats that the archive has, of those that decide where it has one; and what each of the others misses."""
+    formats = load_formats()
+    missing: dict[str, str | None] = {}
+    for decides in (True, False):
+        some = [each for each in formats if CATALOGUE[each.NAME].decides == decides]
+        missing |= {each.NAME: each.matches(source) for each in some}
+        if found := [each for each in some if missing[each.NAME] is None]:
+            return found, {}
+    return [], {name: text for name in CATALOGUE if (text := missing[name]) is not None}
 
 
 def _beside_others(best: Dataset, others: list[Dataset]) -> Dataset:

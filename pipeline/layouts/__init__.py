@@ -3,7 +3,7 @@
 A new layout is one module (LayoutModule) and one entry here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
-    from pipeline.layouts.tarball import WrittenSet
+    from pipeline.layouts.tarball import Place
     from pipeline.process.progress import StageReporter
 
 TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
@@ -40,10 +40,17 @@ MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 
 
 class LayoutModule(Protocol):
-    def write_set(self, dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> "WrittenSet":
+    def write_set(
+        self,
+        dataset: "ValidatedDataset",
+        out: Path,
+        steps: "StageReporter",
+        placed: "Callable[[dict[str, Place]], None]",
+    ) -> int:
         """Write `out/dataset.tar`, its manifest among the members: the same bytes for the same dataset.
 
-        Raises RunCancelled when the run is cancelled.
+        `placed` gets the place of each image in it, by its path, while it may still be written. Returns its size in
+        bytes. Raises RunCancelled when the run is cancelled, and what `placed` raises.
         """
 
 

@@ -13,7 +13,7 @@ a fingerprint drawn by chance.
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.model import HUGGINGFACE_SPLITS, DatasetImage
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.arrow import arrow_rows
-from pipeline.layouts.tarball import Place, TarWriter, WrittenSet, open_tar
+from pipeline.layouts.tarball import Place, TarWriter, open_tar
 from pipeline.process.huggingface_env import go_offline
 
 if TYPE_CHECKING:
@@ -32,15 +32,17 @@ SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
-def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> WrittenSet:
+def write_set(
+    dataset: "ValidatedDataset", out: Path, steps: "StageReporter", placed: Callable[[dict[str, Place]], None]
+) -> int:
     """See `pipeline.layouts.LayoutModule`. Images are written as in the layout yolo."""
     # For whatever the library writes, and for one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)
         go_offline(scratch)
         with open_tar(out / TAR_FILE) as tar:
-            places = _write_members(dataset, tar, scratch, steps)
-            return WrittenSet(tar.end(), places)
+            placed(_write_members(dataset, tar, scratch, steps))
+            return tar.end()
 
 
 def _write_members(
@@ -88,7 +90,9 @@ def _write_members(
 
 
 def _add_file(tar: TarWriter, name: str, path: Path) -> int:
-    return tar.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
+    at = tar.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
+    tar.flush()  # the next Arrow file takes its place
+    return at
 
 
 def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:

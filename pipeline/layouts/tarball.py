@@ -3,16 +3,20 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from queue import Queue
 from typing import NamedTuple
 
 from pipeline.archive.byte_range import ByteRange
 
 _SMALL = 1 << 16  # bytes: a range up to this size is read with others, and all are written at once
 _BUFFER = 1 << 19
+_WAITING = 4096  # members and their headers that wait to be written
+_TICK_SECONDS = 0.1
 
 
 class Digest(NamedTuple):
@@ -29,72 +33,122 @@ class Place(NamedTuple):
     row: int | None = None
 
 
-class WrittenSet(NamedTuple):
-    """The size of a tar in bytes, and the place of each image in it by its path."""
-
-    tar_bytes: int
-    places: dict[str, Place]
-
-
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
     """A writer of `target`, which is complete once `end` has returned."""
     with target.open("wb", buffering=0) as file:
-        yield TarWriter(file)
+        tar = TarWriter(file)
+        try:
+            yield tar
+        finally:
+            tar.stop()
 
 
 class TarWriter:
     """The caller adds members in the order of their names, so that the bytes depend on the files alone.
 
-    They are not hashed: whoever stores the tar reads it for that. All methods raise OSError.
+    A thread writes them, so that the caller may do something else meanwhile: what fails there is raised by a later
+    call, as OSError. They are not hashed: whoever stores the tar reads it for that.
     """
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
-        self._waiting = bytearray()
+        self._todo: Queue[bytes | ByteRange | None] = Queue(_WAITING)
+        self._unwritten = bytearray()
         self._size = 0
+        self._ranges = self._copied = 0
+        self._stopped = False
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._write_all, name="tar")
+        self._thread.start()
 
     def add(self, name: str, content: bytes) -> int:
         """Returns where in the tar the content begins."""
-        self._put(_header(name, len(content)))
-        at = self._size
-        self._put(content)
-        self._pad(tarfile.BLOCKSIZE)
+        at = self._size + tarfile.BLOCKSIZE
+        self._put(_header(name, len(content)) + content + _padding(len(content), tarfile.BLOCKSIZE))
         return at
 
     def add_range(self, name: str, byte_range: ByteRange) -> int:
-        """As `add`. Raises OSError where the file ends before the range does."""
+        """As `add`. An error where the file ends before the range does."""
         self._put(_header(name, byte_range.size))
         at = self._size
-        if byte_range.size <= _SMALL:
-            self._put(byte_range.read())
-        else:
-            self._write()
-            byte_range.copy_to(self._file)
-            self._size += byte_range.size
-        self._pad(tarfile.BLOCKSIZE)
+        self._ranges += 1
+        self._size += byte_range.size
+        self._todo.put(byte_range)
+        self._put(_padding(byte_range.size, tarfile.BLOCKSIZE))
         return at
 
-    def end(self) -> int:
-        """Returns the size of the tar in bytes."""
-        self._pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
-        self._write()
+    def end(self, tick: Callable[[int, int], None] = lambda *_: None) -> int:
+        """Waits until all is written. `tick(ranges written, all of them)` may raise to stop. Returns the size in
+        bytes."""
+        blocks = bytes(2 * tarfile.BLOCKSIZE)
+        self._put(blocks + _padding(self._size + len(blocks), tarfile.RECORDSIZE))
+        self._todo.put(None)
+        while self._thread.is_alive():
+            self._thread.join(_TICK_SECONDS)
+            tick(self._copied, self._ranges)
+        self._raise_error()
         return self._size
 
+    def flush(self) -> None:
+        """Waits until what was added is written: its files may change then."""
+        self._todo.join()
+        self._raise_error()
+
+    def stop(self) -> None:
+        """End the thread, without what it has not written."""
+        self._stopped = True
+        if self._thread.is_alive():
+            self._todo.put(None)
+            self._thread.join()
+
     def _put(self, content: bytes) -> None:
-        self._waiting += content
-        self._size += len(content)
-        if len(self._waiting) >= _BUFFER:
-            self._write()
+        self._raise_error()
+        if content:
+            self._size += len(content)
+            self._todo.put(content)
 
-    def _pad(self, multiple: int, *, at_least: int = 0) -> None:
-        self._put(bytes(at_least + -(self._size + at_least) % multiple))
+    def _raise_error(self) -> None:
+        if self._error:
+            raise self._error
 
-    def _write(self) -> None:
-        left = memoryview(self._waiting)
+    def _write_all(self) -> None:
+        is_open = True
+        while is_open:
+            part = self._todo.get()
+            is_open = part is not None
+            if not (self._stopped or self._error):
+                try:
+                    self._write(part)
+                except OSError as error:
+                    self._error = error
+            self._todo.task_done()
+
+    def _write(self, part: bytes | ByteRange | None) -> None:
+        if part is None:
+            self._write_waiting()
+        elif isinstance(part, bytes):
+            self._unwritten += part
+        elif part.size <= _SMALL:
+            self._unwritten += part.read()
+            self._copied += 1
+        else:
+            self._write_waiting()
+            part.copy_to(self._file)
+            self._copied += 1
+        if len(self._unwritten) >= _BUFFER:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        left = memoryview(self._unwritten)
         while left:
             left = left[self._file.write(left) :]
-        self._waiting = bytearray()
+        self._unwritten = bytearray()
+
+
+def _padding(size: int, multiple: int) -> bytes:
+    """What follows `size` bytes up to the next multiple."""
+    return bytes(-size % multiple)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -19,7 +19,7 @@ from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
-from pipeline.layouts.tarball import Place, WrittenSet, open_tar
+from pipeline.layouts.tarball import Place, TarWriter, open_tar
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
@@ -30,34 +30,40 @@ _ODD_PARTS = re.compile(r"//|/\Z|(?:\A|/)\.(?:/|\Z)")  # empty ones and dots, wh
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> WrittenSet:
+def write_set(
+    dataset: "ValidatedDataset", out: Path, steps: "StageReporter", placed: Callable[[dict[str, Place]], None]
+) -> int:
     """See `pipeline.layouts.LayoutModule`."""
-    return write_members(dataset.images, dataset.classes, dataset.splits, dataset.manifest, out / TAR_FILE, steps.tick)
+    with open_tar(out / TAR_FILE) as tar:
+        members = (dataset.images, dataset.classes, dataset.splits, dataset.manifest)
+        placed(write_members(tar, *members, check=steps.raise_if_cancelled))
+        return tar.end(steps.tick)
 
 
 def write_members(
+    tar: TarWriter,
     images: list[DatasetImage],
     classes: list[str],
     splits: dict[str, str],
     manifest: Path,
-    target: Path,
-    tick: Callable[[int, int], None],
-) -> WrittenSet:
-    """The tree as one tar, members in the order of their names. `tick(done, total)` may raise to stop."""
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Place]:
+    """The tree, members in the order of their names. Returns the place of each image by its path. `check` may raise to
+    stop."""
     names = tree_names(images, splits)
     by_name = sorted(images, key=lambda image: names[image.path])
     places: dict[str, Place] = {}
-    with open_tar(target) as tar:
-        tar.add("data.yaml", _data_yaml(classes, splits).encode())
-        for done, image in enumerate(by_name, start=1):
-            name, written = names[image.path], image.written
-            places[image.path] = Place(name, tar.add_range(name, written), written.size)
-            tick(done, len(images))
-        for image in by_name:
-            # An empty file for background, so that a missing one is always a fault.
-            tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
-        tar.add_range(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
-        return WrittenSet(tar.end(), places)
+    tar.add("data.yaml", _data_yaml(classes, splits).encode())
+    for image in by_name:
+        name, written = names[image.path], image.written
+        places[image.path] = Place(name, tar.add_range(name, written), written.size)
+        check()
+    for image in by_name:
+        # An empty file for background, so that a missing one is always a fault.
+        tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
+    tar.add_range(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
+    return places
 
 
 def _label_name(name: str) -> str:

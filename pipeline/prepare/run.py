@@ -287,9 +287,9 @@ def _write_set(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporte
     total = sum(image.written.size + _MEMBER_BYTES for image in dataset.images)
     beside = min(total, LAYOUTS[dataset.kind].scratch_bytes)
     require_space(spec.out, total + max(beside, total if spec.tree else 0))
-    written = layout_of(dataset.kind).write_set(dataset, spec.out, steps)
-    index_set(dataset, written.places, spec.out / INDEX_FILE)
-    return written.tar_bytes
+    return layout_of(dataset.kind).write_set(
+        dataset, spec.out, steps, lambda places: index_set(dataset, places, spec.out / INDEX_FILE)
+    )
 
 
 def _unpack(tar: Path, tree: Path) -> None:

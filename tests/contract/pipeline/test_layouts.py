@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, TAR_FILE, layout_of
+from pipeline.layouts.tarball import Place
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.child import RunCancelled
@@ -50,10 +51,11 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
     dataset = validated(tmp_path, kind)
     out = tmp_path / "out"
     out.mkdir()
-    written = layout_of(kind).write_set(dataset, out, StageReporter())
+    places: dict[str, Place] = {}
+    tar_bytes = layout_of(kind).write_set(dataset, out, StageReporter(), places.update)
     content = (out / "dataset.tar").read_bytes()
-    assert written.tar_bytes == len(content)
-    assert {path: content[at : at + size] for path, (_, at, size, _) in written.places.items()} == {
+    assert tar_bytes == len(content)
+    assert {path: content[at : at + size] for path, (_, at, size, _) in places.items()} == {
         image.path: image.written.read() for image in dataset.images
     }
     with tarfile.open(out / "dataset.tar") as tar:
@@ -71,14 +73,14 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
 def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter())
+        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter(), lambda _: None)
     assert (tmp_path / "one" / TAR_FILE).read_bytes() == (tmp_path / "two" / TAR_FILE).read_bytes()
 
 
 def test_writing_can_be_cancelled(tmp_path: Path, kind: str) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(RunCancelled):
-        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / "out", Cancelled())
+        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / "out", Cancelled(), lambda _: None)
 
 
 def test_what_one_kind_needs_is_not_loaded_for_the_others() -> None:

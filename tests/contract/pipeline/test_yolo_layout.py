@@ -14,6 +14,7 @@ from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import Box, DatasetImage
 from pipeline.decode.image import inspect_and_convert
+from pipeline.layouts.tarball import open_tar
 from pipeline.layouts.yolo import tree_names, write_members
 from pipeline.prepare.fingerprint import write_manifest
 from tests.builders.voc import image_bytes, turned
@@ -48,8 +49,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _written(images: list[DatasetImage], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
     write_manifest(images, classes, splits, folder / "manifest")
-    written = write_members(images, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
-    assert written.tar_bytes == (folder / "set.tar").stat().st_size
+    with open_tar(folder / "set.tar") as writer:
+        write_members(writer, images, classes, splits, folder / "manifest")
+        assert writer.end() == (folder / "set.tar").stat().st_size
     with tarfile.open(folder / "set.tar") as tar:
         assert tar.getnames() == sorted(tar.getnames())
         tar.extractall(folder / "tree", filter="data")

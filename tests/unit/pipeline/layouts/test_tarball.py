@@ -1,14 +1,16 @@
-"""The bytes of a tar are those that were added, however they were copied, and an error of writing is raised."""
+"""A tar is written in a thread: its bytes are those that were added, and an error of writing is raised."""
 
 import errno
 import os
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline.archive.byte_range import ByteRange
 from pipeline.layouts.tarball import open_tar
+from pipeline.process.child import RunCancelled
 
 _MANY = 5 << 19  # bytes: more than are read at once
 SIZES = (0, 3, 511, 512, 1 << 16, (1 << 16) + 1, _MANY)
@@ -52,6 +54,7 @@ def test_a_file_that_ends_too_early_is_an_error(tmp_path: Path, size: int) -> No
     source.write_bytes(bytes(size - 1))
     with pytest.raises(OSError, match="before"), open_tar(tmp_path / "out.tar") as tar:
         tar.add_range("a", ByteRange(str(source), 0, size))
+        tar.end()
 
 
 @pytest.mark.usefixtures("copied")
@@ -63,3 +66,33 @@ def test_a_full_disk_is_an_error(tmp_path: Path, size: int) -> None:
         tar.add_range("a", ByteRange(str(source), 0, size))
         tar.end()
     assert error.value.errno == errno.ENOSPC
+
+
+def test_a_file_may_change_once_it_is_written(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    with open_tar(tmp_path / "out.tar") as tar:
+        for number in range(3):
+            source.write_bytes(bytes([number]) * _MANY)
+            tar.add_range(str(number), ByteRange(str(source), 0, _MANY))
+            tar.flush()
+        tar.end()
+    with tarfile.open(tmp_path / "out.tar") as read:
+        contents = [file.read() for member in read if (file := read.extractfile(member))]
+    assert contents == [bytes([number]) * _MANY for number in range(3)]
+
+
+def test_who_waits_may_stop_it_and_its_thread_ends(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(_MANY))
+    before = threading.active_count()
+    ticks: list[tuple[int, int]] = []
+
+    def tick(done: int, total: int) -> None:
+        ticks.append((done, total))
+        raise RunCancelled
+
+    with pytest.raises(RunCancelled), open_tar(tmp_path / "out.tar") as tar:
+        for number in range(6000):  # more than may wait
+            tar.add_range(str(number), ByteRange(str(source), 0, 8 * tarfile.BLOCKSIZE))
+        tar.end(tick)
+    assert threading.active_count() == before and ticks[0][1] == 6000
