@@ -84,6 +84,7 @@ def _run(command: str, out: Path, spec: dict[str, Any]) -> Cost:
     out.mkdir()
     config = out.with_suffix(".json")
     config.write_text(json.dumps(spec | {"out": str(out)}))
+    os.sync()  # what was written before is on the disk, as what a worker has stored
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     started, used = time.monotonic(), _cpu()
     argv = [sys.executable, "-m", "pipeline", command, "--config", str(config), "--supervised"]

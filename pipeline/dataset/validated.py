@@ -1,12 +1,16 @@
 """A validated dataset: the input of the layouts, the plots and the metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.dataset.model import DatasetImage
+
+
+def _is_there(_: DatasetImage) -> None:
+    return None
 
 
 class Digests(NamedTuple):
@@ -21,7 +25,8 @@ class ValidatedDataset:
     compared.
 
     `splits`: image path -> split; `groups`: sha256 of an image -> name of its group of near-duplicates; `manifest`:
-    the file whose sha256 is the fingerprint.
+    the file whose sha256 is the fingerprint. `wait_for`: returns once the bytes of an image can be read, where the
+    archive is still being written; it raises what ends the preparation.
     """
 
     kind: str
@@ -35,3 +40,4 @@ class ValidatedDataset:
     findings: list[Finding]
     left_out: int
     exclusions: Mapping[str, Any] | None = None
+    wait_for: Callable[[DatasetImage], None] = _is_there

@@ -41,7 +41,7 @@ class ImageCopies:
     def __init__(self, *, processes: int) -> None:
         self._pool = ProcessPoolExecutor(processes, process_context(), initializer=end_with_parent)
         self._batches: list[Future[int]] = []
-        self._total = 0
+        self._of_image: dict[str, Future[int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -53,8 +53,9 @@ class ImageCopies:
         """Copy images of `archive` to their places in `target`."""
         for first in range(0, len(images), _BATCH):
             batch = _Batch(archive, target, images[first : first + _BATCH])
-            self._batches.append(self._pool.submit(_copy, batch))
-        self._total += len(images)
+            copied = self._pool.submit(_copy, batch)
+            self._batches.append(copied)
+            self._of_image |= {image.path: copied for image in batch.images}
 
     def wait(self, tick: Tick) -> None:
         """Until all that was begun is done; `tick(done, total)` may raise to stop. Raises PreparationFailed for an
@@ -63,8 +64,16 @@ class ImageCopies:
         for batch in self._batches:
             while not batch.done():
                 wait([batch], _TICK_SECONDS)
-                tick(done, self._total)
+                tick(done, len(self._of_image))
             done += batch.result()
+
+    def wait_for(self, path: str, check: Callable[[], None]) -> None:
+        """As `wait`, for one image of the revision, or for nothing where its bytes are not copied."""
+        if copied := self._of_image.get(path):
+            while not copied.done():
+                wait([copied], _TICK_SECONDS)
+                check()
+            copied.result()
 
 
 def _copy(batch: _Batch) -> int:

@@ -82,7 +82,7 @@ def _write_zip(
     extended = ExtendedArchive(
         images=len(grown.revision.images), added=grown.added, replaced=grown.replaced, left_out=grown.left_out
     )
-    return extended, MadeArchive.of(grown.revision.images, copies.wait)
+    return extended, MadeArchive.of(grown.revision.images, wait=copies.wait, wait_for=copies.wait_for)
 
 
 @contextmanager

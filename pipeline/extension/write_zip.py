@@ -34,7 +34,9 @@ def write_revision(
     kept = [image for image in images if parent.has(image)]
     added = [image for image in images if not parent.has(image)]
     with ZipWriter(target) as archive:
-        copies.begin(parent.archive, [_reserve(archive, image, parent) for image in kept], target)
+        places = {image.path: _reserve(archive, image, parent) for image in kept}
+        kept.sort(key=lambda image: (image.given_split or "", image.path))  # as a prepared set has them
+        copies.begin(parent.archive, [places[image.path] for image in kept], target)
         for done, image in enumerate(added, start=1):
             if archive.add_range(image.path, image.source.byte_range) != image.sha256:
                 raise PreparationFailed(f"The bytes of {image.path} have changed since they were read.")

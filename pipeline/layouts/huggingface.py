@@ -76,7 +76,7 @@ def _write_members(
         shards = list(_shards(images))
         for number, shard in enumerate(shards):
             names.append(f"data-{number:05d}-of-{len(shards):05d}.arrow")
-            for rows in _write_shard(shard, features.arrow_schema, scratch / "shard"):
+            for rows in _write_shard(shard, features.arrow_schema, scratch / "shard", dataset.wait_for):
                 written += rows
                 steps.tick(written, len(dataset.images))
             name = f"data/{split}/{names[-1]}"
@@ -95,20 +95,23 @@ def _add_file(tar: TarWriter, name: str, path: Path) -> int:
     return at
 
 
-def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:
+def _write_shard(
+    images: list[DatasetImage], schema: Any, path: Path, wait_for: Callable[[DatasetImage], None]
+) -> Iterator[int]:
     """Yields how many rows each batch had."""
     import pyarrow as pa
 
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-        for rows in _batches(images):
+        for rows in _batches(images, wait_for):
             stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
             yield len(rows)
 
 
-def _batches(images: list[DatasetImage]) -> Iterator[list[dict[str, Any]]]:
+def _batches(images: list[DatasetImage], wait_for: Callable[[DatasetImage], None]) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     size = 0
     for image in images:
+        wait_for(image)
         content = image.written.read()
         if rows and (size + len(content) > _BATCH_BYTES or len(rows) == _BATCH_ROWS):
             yield rows

@@ -56,7 +56,8 @@ class TarWriter:
         self._todo: Queue[bytes | ByteRange | None] = Queue(_WAITING)
         self._unwritten = bytearray()
         self._size = 0
-        self._ranges = self._copied = 0
+        self._ranges = 0
+        self.copied = 0  # of them
         self._stopped = False
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._write_all, name="tar")
@@ -86,7 +87,7 @@ class TarWriter:
         self._todo.put(None)
         while self._thread.is_alive():
             self._thread.join(_TICK_SECONDS)
-            tick(self._copied, self._ranges)
+            tick(self.copied, self._ranges)
         self._raise_error()
         return self._size
 
@@ -131,11 +132,11 @@ class TarWriter:
             self._unwritten += part
         elif part.size <= _SMALL:
             self._unwritten += part.read()
-            self._copied += 1
+            self.copied += 1
         else:
             self._write_waiting()
             part.copy_to(self._file)
-            self._copied += 1
+            self.copied += 1
         if len(self._unwritten) >= _BUFFER:
             self._write_waiting()
 

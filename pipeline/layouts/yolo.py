@@ -36,7 +36,12 @@ def write_set(
     """See `pipeline.layouts.LayoutModule`."""
     with open_tar(out / TAR_FILE) as tar:
         members = (dataset.images, dataset.classes, dataset.splits, dataset.manifest)
-        placed(write_members(tar, *members, check=steps.raise_if_cancelled))
+
+        def before(image: DatasetImage) -> None:
+            steps.tick(tar.copied, len(dataset.images))
+            dataset.wait_for(image)
+
+        placed(write_members(tar, *members, before=before))
         return tar.end(steps.tick)
 
 
@@ -47,18 +52,18 @@ def write_members(
     splits: dict[str, str],
     manifest: Path,
     *,
-    check: Callable[[], None] = lambda: None,
+    before: Callable[[DatasetImage], None] = lambda _: None,
 ) -> dict[str, Place]:
-    """The tree, members in the order of their names. Returns the place of each image by its path. `check` may raise to
-    stop."""
+    """The tree, members in the order of their names. Returns the place of each image by its path. `before` each image
+    it may wait, or raise to stop."""
     names = tree_names(images, splits)
     by_name = sorted(images, key=lambda image: names[image.path])
     places: dict[str, Place] = {}
     tar.add("data.yaml", _data_yaml(classes, splits).encode())
     for image in by_name:
+        before(image)
         name, written = names[image.path], image.written
         places[image.path] = Place(name, tar.add_range(name, written), written.size)
-        check()
     for image in by_name:
         # An empty file for background, so that a missing one is always a fault.
         tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))

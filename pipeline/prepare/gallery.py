@@ -31,9 +31,14 @@ def drawing_samples(
     What it yields waits for them, calling a tick that may raise to stop, and returns how many there are. `known`: the
     samples of another dataset, of which those that would be drawn the same are taken.
     """
-    wanted = _thumbnails(dataset, seed)
+    chosen = choose(dataset.images, seed=seed)
+    wanted = _thumbnails(dataset, chosen)
     found = _read_samples(known) if known else {}
-    new = {key: thumbnail for key, thumbnail in wanted if key not in found}
+    new = {}
+    for image, (key, thumbnail) in zip(chosen, wanted, strict=True):
+        if key not in found:
+            dataset.wait_for(image)
+            new[key] = thumbnail
     # In decoding processes: inspection decoded these images at a smaller size, thumbnails decode them larger.
     with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as pool:
         pool.submit(new.values())
@@ -81,9 +86,8 @@ def _chance(image: DatasetImage, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed}:{image.sha256}".encode()).digest()[:8], "big")
 
 
-def _thumbnails(dataset: ValidatedDataset, seed: int) -> list[tuple[str, Thumbnail]]:
+def _thumbnails(dataset: ValidatedDataset, chosen: list[DatasetImage]) -> list[tuple[str, Thumbnail]]:
     """With their keys."""
-    chosen = choose(dataset.images, seed=seed)
     face = face_for([*dataset.classes, *(image.name for image in chosen)])
     drawn = [(_thumbnail(image, dataset, face), image.sha256) for image in chosen]
     return [(thumbnail_key(thumbnail, sha256), thumbnail) for thumbnail, sha256 in drawn]

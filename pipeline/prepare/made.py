@@ -10,7 +10,7 @@ from pipeline.decode.image_facts import ImageFacts, facts_from
 Tick = Callable[[int, int], None]
 
 
-def _is_whole(_: Tick) -> None:
+def _is_there(*_: object) -> None:
     return None
 
 
@@ -18,16 +18,24 @@ def _is_whole(_: Tick) -> None:
 class MadeArchive:
     """`digests`: the sha256 of each image, by its name. `facts`: by the sha256, of images that were decoded for it.
 
-    `wait` returns once all images are in it, and calls a tick that may raise to stop. Before that their names, sizes
-    and checksums are, and all texts. Raises PreparationFailed, OSError.
+    `wait` returns once the bytes of all images are in it, and calls a tick that may raise to stop; `wait_for` once
+    those of one are, by its name, and calls a check. Before that it is whole but for them. Both raise
+    PreparationFailed, OSError.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
     facts: dict[str, ImageFacts] = field(default_factory=dict)
-    wait: Callable[[Tick], None] = _is_whole
+    wait: Callable[[Tick], None] = _is_there
+    wait_for: Callable[[str, Callable[[], None]], None] = _is_there
 
     @classmethod
-    def of(cls, images: Iterable[DatasetImage], wait: Callable[[Tick], None]) -> Self:
+    def of(
+        cls,
+        images: Iterable[DatasetImage],
+        *,
+        wait: Callable[[Tick], None],
+        wait_for: Callable[[str, Callable[[], None]], None],
+    ) -> Self:
         """Of images under their paths. Those without traits are decoded by the preparation."""
         digests, facts = {}, {}
         for image in images:
@@ -42,4 +50,4 @@ class MadeArchive:
                     brightness=image.brightness,
                     blur=image.blur,
                 )
-        return cls(digests, facts, wait)
+        return cls(digests, facts, wait, wait_for)

@@ -95,9 +95,6 @@ def prepare(spec: PrepareSpec, steps: StageReporter, made: MadeArchive | None = 
                 exclusion=exclusion_of(spec),
             )
             dataset = replace(dataset, findings=_with_log(dataset.findings, log))
-            if made is not None:
-                steps.stage("copying")
-                made.wait(steps.tick)
             result = _write(dataset, spec, steps, started, begin_plots)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
@@ -176,6 +173,7 @@ def validate_archive(
         findings=most_severe_first(findings),
         left_out=count - len(checked.images),
         exclusions=None if exclusion is None else exclusion.as_json(checked.excluded),
+        wait_for=lambda image: made.wait_for(image.name, steps.raise_if_cancelled),
     )
 
 

@@ -19,7 +19,7 @@ from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.dataset_export.inputs import contents_of_upload
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.decode.pool import DecodePool
-from pipeline.extension.copying import ImageCopies, Tick
+from pipeline.extension.copying import ImageCopies
 from pipeline.extension.run import extend
 from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import find_known, read_known
@@ -298,25 +298,29 @@ def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(
     assert _tar(tmp_path / "alone") == _tar(grown.out)
 
 
-def test_nothing_is_read_of_images_that_are_still_being_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of them are decoded again, as their PNGs are not kept; thumbnails and the tar have the bytes of all."""
-    parent = zip_files(tmp_path / "parent.zip", _odd_images())
+@pytest.mark.parametrize("kind", ["detection", "classification"])
+def test_nothing_is_read_of_images_that_are_still_being_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Of the images with classes two are decoded again, as their PNGs are not kept."""
+    files, removed = (_odd_images(), "a/plain.jpg") if kind == "classification" else (voc_files(images=12), "p03.jpg")
+    parent = zip_files(tmp_path / "parent.zip", files)
     index = tmp_path / "before" / INDEX_FILE
     before = prepared_in(tmp_path / "before", parent)
     waiting: list[Callable[[], None]] = []
-    begin, wait = ImageCopies.begin, ImageCopies.wait
+    begin, wait, wait_for = ImageCopies.begin, ImageCopies.wait, ImageCopies.wait_for
 
     def begin_late(self: ImageCopies, *copied: Any) -> None:
         waiting.append(lambda: begin(self, *copied))
 
-    def wait_for_it(self: ImageCopies, tick: Tick) -> None:
+    def begin_now() -> None:
         while waiting:
             waiting.pop()()
-        wait(self, tick)
 
     monkeypatch.setattr(ImageCopies, "begin", begin_late)
-    monkeypatch.setattr(ImageCopies, "wait", wait_for_it)
-    grown = Extended(tmp_path / "after", parent, before, index, changes={"a/plain.jpg": {"remove": True}})
+    monkeypatch.setattr(ImageCopies, "wait", lambda self, tick: (begin_now(), wait(self, tick)))
+    monkeypatch.setattr(ImageCopies, "wait_for", lambda self, *one: (begin_now(), wait_for(self, *one)))
+    grown = Extended(tmp_path / "after", parent, before, index, changes={removed: {"remove": True}})
     assert not waiting
     prepared_in(tmp_path / "alone", grown.archive)
     assert _tar(tmp_path / "alone") == _tar(grown.out)
