@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.image_sets import write_set
-from benchmarks.revisions import arguments, write_parts
+from benchmarks.revisions import parser_of, write_parts
 from benchmarks.stack import wait_until_ready
 from darkroom import Client, DarkroomError
 from darkroom.schemas import Dataset
@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 
 def main() -> int:
-    args = arguments(__doc__)
+    args = parser_of(__doc__).parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the stack is stopped on the way out
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)

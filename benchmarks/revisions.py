@@ -17,13 +17,13 @@ class Parts(NamedTuple):
     more: Path
 
 
-def arguments(description: str | None) -> argparse.Namespace:
+def parser_of(description: str | None) -> argparse.ArgumentParser:
     """`images`, `added`, and `size`: width and height in pixels."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--added", type=int, default=100)
     parser.add_argument("--size", type=size_of, default=LARGE_PHOTO, metavar="WIDTHxHEIGHT", help="of each image")
-    return parser.parse_args()
+    return parser
 
 
 def size_of(text: str) -> tuple[int, int]:
