@@ -1,8 +1,9 @@
 """Revisions beside their whole: `python -m benchmarks.extend [--images 5000 --added 100 --size 1280x960 ...]`.
 
-A made set of photographs is prepared, from a deflated ZIP. Then it grows twice, by `python -m pipeline extend` as a
-worker starts it, which writes the ZIP of the revision and prepares it: the first revision inflates the images of that
-ZIP, the next one copies those of the ZIP of the first. Beside them the whole of the first is prepared as one upload.
+A made set of photographs is prepared, from a deflated ZIP unless `--stored`. Then it grows twice, by `python -m
+pipeline extend` as a worker starts it, which writes the ZIP of the revision and prepares it: the first revision
+inflates the images of that ZIP, the next one copies those of the ZIP of the first. Beside them the whole of the first
+is prepared as one upload.
 Each run begins as a worker starts it: with its ZIP in memory, and nothing that is still to be written. One JSON line,
 with elapsed times and with the processor time of all processes (`_cpu`), on which another load of the machine has less
 influence: medians of some rounds. Exits with 1 where a revision takes more than a quarter of the elapsed time of the
@@ -23,7 +24,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.image_sets import write_set
 from benchmarks.revisions import Parts, parser_of, write_parts
 from pipeline.params.prepare import PrepareOptions
 
@@ -53,19 +53,18 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
-        parts = write_parts(folder, images=args.images, added=args.added, size=args.size)
-        more = folder / "next.zip"
-        write_set(more, images=args.added, size=args.size, seed=1)
+        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=args.stored)
         before = _Prepared(parts.first, folder / "before")
         _prepare(before)
         size = parts.whole.stat().st_size
-        costs = [_round(folder, before, parts, more) for _ in range(args.rounds)]
+        costs = [_round(folder, before, parts) for _ in range(args.rounds)]
     whole, first, later = (_median(list(each)) for each in zip(*costs, strict=True))
     row = {
         "benchmark": "extend",
         "images": args.images,
         "added": args.added,
         "pixels": args.size,
+        "deflated": not args.stored,
         "bytes": size,
         "rounds": args.rounds,
         "whole_seconds": round(whole.elapsed, 2),
@@ -82,14 +81,14 @@ def main() -> int:
     return 0 if max(row["first_ratio"], row["next_ratio"]) <= GOAL else 1
 
 
-def _round(folder: Path, before: _Prepared, parts: Parts, more: Path) -> tuple[Cost, Cost, Cost]:
+def _round(folder: Path, before: _Prepared, parts: Parts) -> tuple[Cost, Cost, Cost]:
     whole = _Prepared(parts.whole, folder / "whole")
     all_at_once = _prepare(whole)
     shutil.rmtree(whole.out)
     first = _Prepared(folder / "first/extended.zip", folder / "first-out")
     once = _extend(before, parts.more, first)
     later = _Prepared(folder / "next/extended.zip", folder / "next-out")
-    again = _extend(first, more, later)
+    again = _extend(first, parts.later, later)
     for each in (first, later):
         shutil.rmtree(each.archive.parent)
         shutil.rmtree(each.out)

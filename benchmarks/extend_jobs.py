@@ -1,11 +1,12 @@
 """A revision beside its whole, as jobs: `python -m benchmarks.extend_jobs [--images 5000 --added 100 --size 1280x960]`.
 
 A private stack in a home of its own (SQLite, objects in a folder) prepares a made set of photographs, then the whole
-with the added images as another upload, then the revision: the added images, which extend the first set. So with a
-job's other parts than its children, which `benchmarks.extend` measures: ZIP and tar from and to the store, and rows.
+with the added images as another upload, then two revisions, one after the other: images that extend the first set,
+and others that extend the set made of these. So with a job's other parts than its children, which `benchmarks.extend`
+measures: ZIP and tar from and to the store, and rows.
 One JSON line. The seconds of a job are from `started_at` of its record, when a worker claimed it, to `finished_at`,
 when it was ready; those of its stages, in their order, are between its events. Uploads are not in them: theirs are from
-the first byte that the client reads until the job exists. Needs ten times the bytes of the whole on the disk.
+the first byte that the client reads until the job exists. Needs twelve times the bytes of the whole on the disk.
 """
 
 import json
@@ -26,7 +27,7 @@ from darkroom import Client, DarkroomError
 from darkroom.schemas import Dataset
 from deploy.local.private_stack import log_end, start_stack, stop_stack
 
-COPIES = 10  # at the most on the disk at once, of the whole: sources and tars of three jobs, and work in progress
+COPIES = 12  # at the most on the disk at once, of the whole: sources and tars of four jobs, and work in progress
 SAMPLED = 8  # images
 
 
@@ -45,7 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
         _require_free(folder, args.images + args.added, args.size)
-        parts = write_parts(folder, images=args.images, added=args.added, size=args.size)
+        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=args.stored)
         size = parts.whole.stat().st_size
         home = folder / "home"
         home.mkdir()
@@ -58,6 +59,7 @@ def main() -> int:
                 first = _job(client, parts.first).dataset
                 whole = _job(client, parts.whole)
                 revision = _job(client, parts.more, extends=first)
+                later = _job(client, parts.later, extends=revision.dataset)
         except DarkroomError as failure:
             raise SystemExit(f"{failure}\n{log_end(stack)}") from failure
         finally:
@@ -70,12 +72,16 @@ def main() -> int:
         "whole_images": whole.dataset.images,
         "revision_images": revision.dataset.images,
         "pixels": args.size,
+        "deflated": not args.stored,
         "bytes": size,
         "whole_seconds": round(whole.worked, 2),
-        "revision_seconds": round(revision.worked, 2),
-        "ratio": round(revision.worked / whole.worked, 3),
+        "first_seconds": round(revision.worked, 2),
+        "next_seconds": round(later.worked, 2),
+        "first_ratio": round(revision.worked / whole.worked, 3),
+        "next_ratio": round(later.worked / whole.worked, 3),
         "whole_stages": whole.stages,
-        "revision_stages": revision.stages,
+        "first_stages": revision.stages,
+        "next_stages": later.stages,
         "whole_upload_seconds": round(whole.uploaded, 2),
         "revision_upload_seconds": round(revision.uploaded, 2),
     }

@@ -24,10 +24,10 @@ _Grey = npt.NDArray[np.float32]
 _Draw = Callable[[np.random.Generator], npt.NDArray[np.uint8]]
 
 
-def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) -> None:
-    """Deflated, as a person's ZIP is; the same arguments give the same images. `size`: width and height in pixels.
+def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0, stored: bool = False) -> None:
+    """Deflated, as many a person's ZIP is, unless `stored`; the same arguments give the same images.
 
-    Photo-like images of sizes without a name above are scaled from `PHOTO`.
+    `size`: width and height in pixels. Photo-like images of sizes without a name above are scaled from `PHOTO`.
     """
     draw = _tiny if size == TINY else _photo(seed, SMALL_PHOTO if size == SMALL_PHOTO else PHOTO)
 
@@ -36,7 +36,7 @@ def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) 
         return _jpeg(draw(rng), size), _voc(rng, f"{number:06d}", *size)
 
     with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        new_zip(path, stored=stored) as archive,
         ThreadPoolExecutor(os.cpu_count()) as threads,
     ):
         for start in range(0, images, _BATCH):
@@ -44,6 +44,10 @@ def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) 
             for number, (content, annotation) in zip(batch, threads.map(made, batch), strict=True):
                 archive.writestr(f"made/JPEGImages/{number:06d}.jpg", content)
                 archive.writestr(f"made/Annotations/{number:06d}.xml", annotation)
+
+
+def new_zip(path: Path, *, stored: bool) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def _jpeg(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> bytes:

@@ -6,15 +6,17 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.image_sets import LARGE_PHOTO, TINY, write_set
+from benchmarks.image_sets import LARGE_PHOTO, TINY, new_zip, write_set
 
 
 class Parts(NamedTuple):
-    """ZIPs: all images, those of the first upload, and those that are added."""
+    """ZIPs: the images of the first upload, those that are added, others that are added later, and the whole of the
+    first two."""
 
-    whole: Path
     first: Path
     more: Path
+    later: Path
+    whole: Path
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
@@ -22,6 +24,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--added", type=int, default=100)
+    parser.add_argument("--stored", action="store_true", help="ZIPs of images that are not deflated")
     parser.add_argument("--size", type=size_of, default=LARGE_PHOTO, metavar="WIDTHxHEIGHT", help="of each image")
     return parser
 
@@ -38,13 +41,14 @@ def size_of(text: str) -> tuple[int, int]:
     return size
 
 
-def write_parts(folder: Path, *, images: int, added: int, size: tuple[int, int]) -> Parts:
+def write_parts(folder: Path, *, images: int, added: int, size: tuple[int, int], stored: bool = False) -> Parts:
     parts = Parts(*(folder / f"{name}.zip" for name in Parts._fields))
-    write_set(parts.whole, images=images + added, size=size)
+    write_set(parts.whole, images=images + added, size=size, stored=stored)
+    write_set(parts.later, images=added, size=size, seed=1, stored=stored)
     with (
         zipfile.ZipFile(parts.whole) as source,
-        zipfile.ZipFile(parts.first, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as left,
-        zipfile.ZipFile(parts.more, "w") as right,
+        new_zip(parts.first, stored=stored) as left,
+        new_zip(parts.more, stored=stored) as right,
     ):
         for entry in source.infolist():
             number = int(Path(entry.filename).stem)
