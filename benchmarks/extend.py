@@ -1,9 +1,9 @@
 """Revisions beside their whole: `python -m benchmarks.extend [--images 5000 --added 100 --size 1280x960 ...]`.
 
-A made set of photographs is prepared, from a deflated ZIP unless `--stored`. Then it grows twice, by `python -m
-pipeline extend` as a worker starts it, which writes the ZIP of the revision and prepares it: the first revision
-inflates the images of that ZIP, the next one copies those of the ZIP of the first. Beside them the whole of the first
-is prepared as one upload.
+A made set of photographs is prepared. Then it grows twice, by `python -m pipeline extend` as a worker starts it, which
+writes the ZIP of the revision and prepares it; the second extends the first. Beside them the whole of the first is
+prepared as one upload. Images are stored in the ZIPs that are uploaded, as they are in that of each revision; with
+`--deflated` they are inflated by the preparation of the whole, and by the first revision.
 Each run begins as a worker starts it: with its ZIP in memory, and nothing that is still to be written. One JSON line,
 with elapsed times and with the processor time of all processes (`_cpu`), on which another load of the machine has less
 influence: medians of some rounds. Exits with 1 where a revision takes more than a quarter of the elapsed time of the
@@ -53,7 +53,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
-        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=args.stored)
+        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=not args.deflated)
         before = _Prepared(parts.first, folder / "before")
         _prepare(before)
         size = parts.whole.stat().st_size
@@ -64,7 +64,7 @@ def main() -> int:
         "images": args.images,
         "added": args.added,
         "pixels": args.size,
-        "deflated": not args.stored,
+        "deflated": args.deflated,
         "bytes": size,
         "rounds": args.rounds,
         "whole_seconds": round(whole.elapsed, 2),

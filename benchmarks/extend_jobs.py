@@ -46,7 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
         _require_free(folder, args.images + args.added, args.size)
-        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=args.stored)
+        parts = write_parts(folder, images=args.images, added=args.added, size=args.size, stored=not args.deflated)
         size = parts.whole.stat().st_size
         home = folder / "home"
         home.mkdir()
@@ -72,7 +72,7 @@ def main() -> int:
         "whole_images": whole.dataset.images,
         "revision_images": revision.dataset.images,
         "pixels": args.size,
-        "deflated": not args.stored,
+        "deflated": args.deflated,
         "bytes": size,
         "whole_seconds": round(whole.worked, 2),
         "first_seconds": round(revision.worked, 2),

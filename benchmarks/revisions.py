@@ -24,7 +24,7 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--added", type=int, default=100)
-    parser.add_argument("--stored", action="store_true", help="ZIPs of images that are not deflated")
+    parser.add_argument("--deflated", action="store_true", help="uploads whose images are deflated")
     parser.add_argument("--size", type=size_of, default=LARGE_PHOTO, metavar="WIDTHxHEIGHT", help="of each image")
     return parser
 

@@ -39,9 +39,10 @@ def test_images_made_at_once_are_those_made_alone_in_order(tmp_path: Path) -> No
 
 
 def test_the_first_upload_and_what_is_added_are_the_whole(tmp_path: Path) -> None:
-    whole, first, more = map(contents, write_parts(tmp_path, images=5, added=2, size=TINY))
+    first, more, later, whole = map(contents, write_parts(tmp_path, images=5, added=2, size=TINY))
     assert first | more == whole
-    assert (len(first), len(more)) == (10, 4)
+    assert (len(first), len(more), len(later)) == (10, 4, 4)
+    assert not set(later.values()) & set(whole.values())
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "23x24", "24x23", "-640x480", "1x2x3"])
