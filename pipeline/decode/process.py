@@ -26,7 +26,7 @@ _MAX_REPLY = MAX_IMAGE_BYTES + 1024**2  # bytes: a converted image and its facts
 _START_SECONDS = 60.0
 _EXIT_SECONDS = 1.0
 _MAX_TEMPORARY = 70  # characters: the server's socket lies below, and the path of a socket has at most 107
-_LOCK = threading.Lock()  # multiprocessing starts and reaps processes from one thread at a time
+PROCESS_LOCK = threading.Lock()  # multiprocessing starts and reaps processes from one thread at a time
 
 
 class ProcessEnded(Exception):
@@ -46,7 +46,7 @@ class DecodingProcess:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, work, seconds), daemon=True)
         try:
-            with _LOCK:
+            with PROCESS_LOCK:
                 self._process.start()
             theirs.close()
             if not self._connection.poll(_START_SECONDS) or self.receive() != READY:
@@ -87,7 +87,7 @@ class DecodingProcess:
 
     def exit_status(self) -> int | None:
         """Negative for a signal; None where it still runs."""
-        with _LOCK:
+        with PROCESS_LOCK:
             self._process.join(_EXIT_SECONDS)
             return self._process.exitcode
 
@@ -95,7 +95,10 @@ class DecodingProcess:
         """End it and free what this process holds of it; with that it also ends where its server has died."""
         self.stop()
         self._connection.close()
-        with _LOCK, suppress(ValueError):  # still running after a kill and a second: its parent's end will end it
+        with (
+            PROCESS_LOCK,
+            suppress(ValueError),
+        ):  # still running after a kill and a second: its parent's end will end it
             self._process.join(_EXIT_SECONDS)
             self._process.close()
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -13,7 +14,7 @@ from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.inflate import blocks_of, write_at
 from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, locate_data
 from pipeline.decode.child import end_with_parent
-from pipeline.decode.process import process_context
+from pipeline.decode.process import PROCESS_LOCK, process_context
 
 _BATCH = 32  # images that one task copies
 _TICK_SECONDS = 0.25
@@ -53,7 +54,8 @@ class ImageCopies:
         """Copy images of `archive` to their places in `target`."""
         for first in range(0, len(images), _BATCH):
             batch = _Batch(archive, target, images[first : first + _BATCH])
-            copied = self._pool.submit(_copy, batch)
+            with PROCESS_LOCK:
+                copied = self._pool.submit(_copy, batch)
             self._batches.append(copied)
             self._of_image |= {image.path: copied for image in batch.images}
 
@@ -65,7 +67,7 @@ class ImageCopies:
             while not batch.done():
                 wait([batch], _TICK_SECONDS)
                 tick(done, len(self._of_image))
-            done += batch.result()
+            done += _result(batch)
 
     def wait_for(self, path: str, check: Callable[[], None]) -> None:
         """As `wait`, for one image of the revision, or for nothing where its bytes are not copied."""
@@ -73,7 +75,15 @@ class ImageCopies:
             while not copied.done():
                 wait([copied], _TICK_SECONDS)
                 check()
-            copied.result()
+            _result(copied)
+
+
+def _result(copied: Future[int]) -> int:
+    try:
+        return copied.result()
+    except BrokenProcessPool as error:
+        detail = "A process that copied images was killed: for want of memory, perhaps."
+        raise PreparationFailed(detail) from error
 
 
 def _copy(batch: _Batch) -> int:

@@ -77,7 +77,7 @@ def _write_zip(
     grown = _grown(parent.revision, read, corrections, spec, steps)
     steps.stage("writing")
     total = sum(image.source.bytes for image in grown.revision.images)
-    require_space(spec.out, total)
+    require_space(spec.out, 2 * total)  # the ZIP, and the tar that is written while images are copied into the ZIP
     write_revision(grown.revision, parent, _log(read, grown), spec.prepare.archive, steps, copies=copies)
     extended = ExtendedArchive(
         images=len(grown.revision.images), added=grown.added, replaced=grown.replaced, left_out=grown.left_out

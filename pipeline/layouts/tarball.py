@@ -47,8 +47,8 @@ def open_tar(target: Path) -> Iterator["TarWriter"]:
 class TarWriter:
     """The caller adds members in the order of their names, so that the bytes depend on the files alone.
 
-    A thread writes them, so that the caller may do something else meanwhile: what fails there is raised by a later
-    call, as OSError. They are not hashed: whoever stores the tar reads it for that.
+    A thread writes them, so that the caller may do something else meanwhile: what fails there, an OSError as a rule, is
+    raised by a later call. They are not hashed: whoever stores the tar reads it for that.
     """
 
     def __init__(self, file: io.FileIO) -> None:
@@ -59,7 +59,7 @@ class TarWriter:
         self._ranges = 0
         self.copied = 0  # of them
         self._stopped = False
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write_all, name="tar")
         self._thread.start()
 
@@ -121,7 +121,7 @@ class TarWriter:
             if not (self._stopped or self._error):
                 try:
                     self._write(part)
-                except OSError as error:
+                except BaseException as error:  # noqa: BLE001 - raised again by the caller's next call
                     self._error = error
             self._todo.task_done()
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -346,6 +348,23 @@ def test_what_is_rejected_once_it_is_written_is_written_whole(tmp_path: Path) ->
     assert isinstance(read_result(spec.prepare.out), Rejection)
     with zipfile.ZipFile(spec.prepare.archive) as archive:
         assert archive.testzip() is None and len(archive.namelist()) == 11 + 2
+
+
+def test_a_copying_process_that_is_killed_is_named_and_ends_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    monkeypatch.setattr("pipeline.extension.copying._copy", _kill_itself)
+    with pytest.raises(PreparationFailed, match="copied images was killed"):
+        Extended(
+            tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, changes={"p05.jpg": {"remove": True}}
+        )
+
+
+def _kill_itself(_: object) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) -> None:

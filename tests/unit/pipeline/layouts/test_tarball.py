@@ -96,3 +96,13 @@ def test_who_waits_may_stop_it_and_its_thread_ends(tmp_path: Path) -> None:
             tar.add_range(str(number), ByteRange(str(source), 0, 8 * tarfile.BLOCKSIZE))
         tar.end(tick)
     assert threading.active_count() == before and ticks[0][1] == 6000
+
+
+def test_whatever_fails_in_the_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    class Unreadable(ByteRange):
+        def read(self, most: int | None = None) -> bytes:  # noqa: ARG002 - as the original
+            raise MemoryError
+
+    with pytest.raises(MemoryError), open_tar(tmp_path / "out.tar") as tar:
+        for number in range(10_000):
+            tar.add_range(str(number), Unreadable("none", 0, 1))
