@@ -122,9 +122,11 @@ class FolderStore:
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 return False
             partial.touch()
-            mode = stat.S_IMODE(partial.stat().st_mode) & _READING
+            made = partial.stat()
             partial.unlink()
-            path.chmod(mode)
+            if (found.st_uid, found.st_gid) != (made.st_uid, made.st_gid):
+                return False
+            path.chmod(stat.S_IMODE(made.st_mode) & _READING)
             os.utime(path)  # orphans are known by their age
             os.link(path, partial)
         except OSError:  # whatever else is wrong fails the copy, too, which names it

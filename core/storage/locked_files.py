@@ -22,8 +22,9 @@ def lock_file(file: IO[Any] | int) -> None:
 
 
 def lock_unless_locked(file: IO[Any] | int) -> None:
-    """As `lock_file`; a file that another name or process has locked already stays as it is."""
-    with suppress(BlockingIOError):
+    """As `lock_file`; a file that another name or process has locked already stays as it is, and so does one that
+    cannot be locked: NFS locks only what is open for writing. It is no leftover for LEFTOVER_SECONDS then."""
+    with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -16,18 +16,19 @@ READY = b""  # the first message: the process has started, so what ends it from 
 _GRACE_SECONDS = 10  # after the parent would have killed it: this alarm also ends a process that has no parent left
 
 
-def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float) -> None:
+def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float, writes: bool = False) -> None:
     """Send `work(task)` for each task received, until the other end is closed.
 
     An exception of `work` ends the process. So does a task that takes longer than `seconds` and a grace, even inside
     C code that never returns to the interpreter.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    end_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")  # Pillow warns of odd metadata; ImageFacts carry what matters
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file
+    if not writes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file
     connection.send_bytes(READY)
     while True:
         try:
@@ -38,11 +39,6 @@ def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float) 
             signal.alarm(math.ceil(seconds) + _GRACE_SECONDS)
             connection.send_bytes(work(task))
         signal.alarm(0)
-
-
-def end_with_parent() -> None:
-    """In a process of multiprocessing: it ends when its parent does, however that ends."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:

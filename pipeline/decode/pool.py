@@ -55,21 +55,30 @@ def decode_all(
 class DecodePool(Generic[Task, Answer]):
     """Up to `processes` decoding processes, each with a thread that sends it tasks and waits for the replies.
 
-    `work` is a function of a module, which can write no file: it returns all it makes as bytes. They come from a
-    process that may have been taken over: `parse` makes an answer of them, or raises MalformedReply. A task without a
-    reply after DECODE_SECONDS is given up.
+    `work` is a function of a module, which can write no file, unless `writes`: it returns all it makes as bytes. They
+    come from a process that may have been taken over: `parse` makes an answer of them, or raises MalformedReply. A task
+    without a reply after DECODE_SECONDS is given up.
     """
 
-    def __init__(self, work: Callable[[Task], bytes], *, parse: Callable[[bytes], Answer], processes: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[Task], bytes],
+        *,
+        parse: Callable[[bytes], Answer],
+        processes: int,
+        writes: bool = False,
+    ) -> None:
         self._work = work
         self._parse = parse
         self._processes = processes
+        self._writes = writes
         self._seconds = DECODE_SECONDS
         self._threads = [threading.Thread(target=self._run, daemon=True, name="decoder") for _ in range(processes)]
         self._changed = threading.Condition()  # guards what follows
         self._tasks: list[Task] = []
         self._answers: list[Answer | Crash | None] = []
         self._answered = 0
+        self._awaited: int | None = None  # the task for whose answer alone somebody waits
         self._waiting: deque[int] = deque()  # tasks by number
         self._suspects: set[int] = set()  # tasks whose process ended: once may be chance
         self._running: list[DecodingProcess] = []
@@ -116,10 +125,18 @@ class DecodePool(Generic[Task, Answer]):
         tick(done, done)
         return [answer for answer in self._answers if answer is not None]
 
-    def _wait(self) -> int:
-        """Returns how many tasks are answered, now or a moment later."""
+    def answer(self, number: int, check: Callable[[], None]) -> Answer | Crash:
+        """To one task, counted from 0, once it is there. `check()` may raise to stop."""
+        while (answer := self._answers[number]) is None:
+            self._wait(number)
+            check()
+        return answer
+
+    def _wait(self, number: int | None = None) -> int:
+        """For the answers to all tasks, or to one: a moment at the most. Returns how many are answered."""
         with self._changed:
-            if self._answered < len(self._tasks) and not self._error:
+            self._awaited = number
+            if not self._is_answered(number) and not self._error:
                 self._changed.wait(_TICK_SECONDS)
             if self._error:
                 raise self._error
@@ -127,6 +144,9 @@ class DecodePool(Generic[Task, Answer]):
                 if process.silent_seconds() > self._seconds:
                     process.stop()
             return self._answered
+
+    def _is_answered(self, number: int | None) -> bool:
+        return self._answered == len(self._tasks) if number is None else self._answers[number] is not None
 
     def _run(self) -> None:
         """One thread, with one process at a time."""
@@ -152,7 +172,7 @@ class DecodePool(Generic[Task, Answer]):
     def _start(self) -> DecodingProcess:
         for _ in range(_MAX_FAILED_STARTS):
             try:
-                process = DecodingProcess(self._work, self._seconds)
+                process = DecodingProcess(self._work, self._seconds, writes=self._writes)
             except ProcessEnded:
                 time.sleep(_RESTART_SECONDS)
                 continue
@@ -209,7 +229,7 @@ class DecodePool(Generic[Task, Answer]):
     def _store(self, number: int, answer: Answer | Crash) -> None:
         self._answers[number] = answer
         self._answered += 1
-        if self._answered == len(self._tasks):
+        if self._answered == len(self._tasks) or number == self._awaited:
             self._changed.notify_all()
 
     def _end(self, process: DecodingProcess) -> None:

@@ -26,7 +26,7 @@ _MAX_REPLY = MAX_IMAGE_BYTES + 1024**2  # bytes: a converted image and its facts
 _START_SECONDS = 60.0
 _EXIT_SECONDS = 1.0
 _MAX_TEMPORARY = 70  # characters: the server's socket lies below, and the path of a socket has at most 107
-PROCESS_LOCK = threading.Lock()  # multiprocessing starts and reaps processes from one thread at a time
+_LOCK = threading.Lock()  # multiprocessing starts and reaps processes from one thread at a time
 
 
 class ProcessEnded(Exception):
@@ -36,17 +36,19 @@ class ProcessEnded(Exception):
 class DecodingProcess:
     """A process that runs `work`, a function of a module, for each task; it may die, or send anything, at any time.
 
+    `writes`: it may write files, since it decodes nothing that a user sent.
+
     A process belongs to one thread; only `stop` and `silent_seconds` are called by others. Raises ProcessEnded where
     it does not start.
     """
 
-    def __init__(self, work: Callable[[Any], bytes], seconds: float) -> None:
+    def __init__(self, work: Callable[[Any], bytes], seconds: float, *, writes: bool = False) -> None:
         self._since: float | None = None
-        context = process_context()
+        context = _context()
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, work, seconds), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, work, seconds, writes), daemon=True)
         try:
-            with PROCESS_LOCK:
+            with _LOCK:
                 self._process.start()
             theirs.close()
             if not self._connection.poll(_START_SECONDS) or self.receive() != READY:
@@ -87,7 +89,7 @@ class DecodingProcess:
 
     def exit_status(self) -> int | None:
         """Negative for a signal; None where it still runs."""
-        with PROCESS_LOCK:
+        with _LOCK:
             self._process.join(_EXIT_SECONDS)
             return self._process.exitcode
 
@@ -96,7 +98,7 @@ class DecodingProcess:
         self.stop()
         self._connection.close()
         with (
-            PROCESS_LOCK,
+            _LOCK,
             suppress(ValueError),
         ):  # still running after a kill and a second: its parent's end will end it
             self._process.join(_EXIT_SECONDS)
@@ -105,12 +107,11 @@ class DecodingProcess:
 
 def start_server() -> None:
     """Starts the fork server, which imports for 0.3 s, ahead of the first process that it is to fork."""
-    if isinstance(process_context(), ForkServerContext):
+    if isinstance(_context(), ForkServerContext):
         forkserver.ensure_running()
 
 
-def process_context() -> ForkServerContext | SpawnContext:
-    """Forks processes from a server that has imported what decoding needs; it starts with the first of them."""
+def _context() -> ForkServerContext | SpawnContext:
     if len(tempfile.gettempdir()) > _MAX_TEMPORARY:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

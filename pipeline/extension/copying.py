@@ -1,23 +1,22 @@
 """Images of the parent's ZIP, copied into that of the revision in processes, beside what follows in this one."""
 
+import errno
 import hashlib
+import json
+import os
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 from zlib import crc32
 
 from core.domain.errors import PreparationFailed
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.inflate import blocks_of, write_at
 from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, locate_data
-from pipeline.decode.child import end_with_parent
-from pipeline.decode.process import PROCESS_LOCK, process_context
+from pipeline.decode.pool import Crash, DecodePool
 
-_BATCH = 32  # images that one task copies
-_TICK_SECONDS = 0.25
+_BATCH = 16  # images that one task copies
 Tick = Callable[[int, int], None]
 
 
@@ -36,61 +35,76 @@ class _Batch(NamedTuple):
     images: list[CopiedImage]
 
 
+class _Failure(NamedTuple):
+    """Why a batch was not copied: an error of the system, or of the image that has the path."""
+
+    errno: int
+    path: str
+    detail: str
+
+
 class ImageCopies:
     """Copies images of one ZIP into another, in up to `processes` processes, until its context is left."""
 
     def __init__(self, *, processes: int) -> None:
-        self._pool = ProcessPoolExecutor(processes, process_context(), initializer=end_with_parent)
-        self._batches: list[Future[int]] = []
-        self._of_image: dict[str, Future[int]] = {}
+        self._pool = DecodePool(_copy, parse=_failure, processes=processes, writes=True)
+        self._batches: dict[str, int] = {}  # path -> number of the task
+        self._count = 0
+        self._is_whole = True
 
     def __enter__(self) -> Self:
+        self._pool.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._pool.__exit__(*error)
 
     def begin(self, archive: Path, images: list[CopiedImage], target: Path) -> None:
         """Copy images of `archive` to their places in `target`."""
-        for first in range(0, len(images), _BATCH):
-            batch = _Batch(archive, target, images[first : first + _BATCH])
-            with PROCESS_LOCK:
-                copied = self._pool.submit(_copy, batch)
-            self._batches.append(copied)
-            self._of_image |= {image.path: copied for image in batch.images}
+        batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
+        for number, batch in enumerate(batches, start=self._count):
+            self._batches |= {image.path: number for image in batch}
+        self._count += len(batches)
+        self._is_whole = not self._count
+        self._pool.submit(_Batch(archive, target, batch) for batch in batches)
 
     def wait(self, tick: Tick) -> None:
         """Until all that was begun is done; `tick(done, total)` may raise to stop. Raises PreparationFailed for an
         image that cannot be read or is another one, OSError."""
-        done = 0
-        for batch in self._batches:
-            while not batch.done():
-                wait([batch], _TICK_SECONDS)
-                tick(done, len(self._of_image))
-            done += _result(batch)
+        if not self._is_whole:
+            for answer in self._pool.answers(tick):
+                _raise_failure(answer)
+            self._is_whole = True
 
     def wait_for(self, path: str, check: Callable[[], None]) -> None:
         """As `wait`, for one image of the revision, or for nothing where its bytes are not copied."""
-        if copied := self._of_image.get(path):
-            while not copied.done():
-                wait([copied], _TICK_SECONDS)
-                check()
-            _result(copied)
+        if not self._is_whole and (number := self._batches.get(path)) is not None:
+            _raise_failure(self._pool.answer(number, check))
 
 
-def _result(copied: Future[int]) -> int:
+def _raise_failure(answer: _Failure | Crash) -> None:
+    if isinstance(answer, Crash):
+        raise PreparationFailed(f"Copying images {answer.why}.")
+    if answer.errno:
+        raise OSError(answer.errno, os.strerror(answer.errno))
+    if answer.path:
+        raise PreparationFailed(answer.detail, image=answer.path)
+
+
+def _failure(reply: bytes) -> _Failure:
+    return _Failure(*json.loads(reply))
+
+
+def _copy(batch: _Batch) -> bytes:
     try:
-        return copied.result()
-    except BrokenProcessPool as error:
-        detail = "A process that copied images was killed: for want of memory, perhaps."
-        raise PreparationFailed(detail) from error
-
-
-def _copy(batch: _Batch) -> int:
-    with batch.archive.open("rb") as file, batch.target.open("r+b", buffering=0) as out:
-        for image in batch.images:
-            _copy_image(file, image, out)
-    return len(batch.images)
+        with batch.archive.open("rb") as file, batch.target.open("r+b", buffering=0) as out:
+            for image in batch.images:
+                _copy_image(file, image, out)
+    except OSError as error:
+        return json.dumps(_Failure(error.errno or errno.EIO, "", "")).encode()
+    except PreparationFailed as error:
+        return json.dumps(_Failure(0, error.facts["image"], error.detail)).encode()
+    return json.dumps(_Failure(0, "", "")).encode()
 
 
 def _copy_image(file: BinaryIO, image: CopiedImage, out: FileIO) -> None:

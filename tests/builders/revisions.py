@@ -66,6 +66,7 @@ def extend_spec(
     fractions: dict[str, float] | None = None,
     verified: bool = False,
     exclude: Path | None = None,
+    samples: Path | None = None,
 ) -> ExtendSpec:
     out = folder / "extend"
     out.mkdir(parents=True)
@@ -83,7 +84,15 @@ def extend_spec(
         options=PrepareOptions(),
         fractions=fractions,
         processes=2,
-        prepare=_spec(folder / "out", out / EXTENDED_FILE, known=index, extended=True, source={}, exclude=exclude),
+        prepare=_spec(
+            folder / "out",
+            out / EXTENDED_FILE,
+            known=index,
+            extended=True,
+            source={},
+            exclude=exclude,
+            samples=samples,
+        ),
     )
 
 

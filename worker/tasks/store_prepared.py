@@ -7,7 +7,7 @@ from typing import Any
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import Unavailable
+from core.domain.errors import PreparationFailed, Unavailable
 from core.domain.keys import dataset_key, image_index_key, plot_key, samples_key
 from core.services.jobs.lifecycle import LIVE, PreparedSet, find_prepared_set
 from core.storage import ObjectExists
@@ -53,6 +53,8 @@ def put_set(attempt: Attempt[JobRow], out: Path, result: Prepared) -> PreparedSe
             raise Unavailable("The prepared dataset's object has just been deleted.") from None
         # Without the index, which would name places in another tar.
         return PreparedSet(fingerprint, layout, key, existing.bytes, existing.sha256)
+    if put.bytes != result.tar_bytes:
+        raise PreparationFailed("The prepared tar is not as long as it was written.", key=key)
     index_key = image_index_key(layout, fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
     index = attempt.lease.run_in_thread(
         lambda: store.take(index_key, out / INDEX_FILE, media_type="application/vnd.sqlite3")

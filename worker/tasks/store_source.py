@@ -1,4 +1,4 @@
-"""A ZIP that a worker made becomes the source of its job: object, then row. Its local file is prepared next."""
+"""A ZIP that a worker made becomes the source of its job: object, then row. Its local file is read on."""
 
 from functools import partial
 from pathlib import Path

@@ -21,7 +21,8 @@ from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.dataset_export.inputs import contents_of_upload
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.decode.pool import DecodePool
-from pipeline.extension.copying import ImageCopies
+from pipeline.extension import copying
+from pipeline.extension.copying import CopiedImage, ImageCopies, Tick
 from pipeline.extension.run import extend
 from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import find_known, read_known
@@ -34,7 +35,7 @@ from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import Rejection, read_result
 from tests.builders.hub_sets import box_table, jpeg
-from tests.builders.revisions import Extended, extend_spec, prepared_in
+from tests.builders.revisions import Extended, extend_spec, prepared_in, revision_files
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
 
 
@@ -301,32 +302,57 @@ def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(
 
 
 @pytest.mark.parametrize("kind", ["detection", "classification"])
-def test_nothing_is_read_of_images_that_are_still_being_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    """Of the images with classes two are decoded again, as their PNGs are not kept."""
-    files, removed = (_odd_images(), "a/plain.jpg") if kind == "classification" else (voc_files(images=12), "p03.jpg")
-    parent = zip_files(tmp_path / "parent.zip", files)
+def test_each_image_is_awaited_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """An image is copied only once somebody waits for it; the thumbnails of the parent are there, and need none."""
+    parent = zip_files(tmp_path / "parent.zip", revision_files(kind, images=24))
     index = tmp_path / "before" / INDEX_FILE
     before = prepared_in(tmp_path / "before", parent)
-    waiting: list[Callable[[], None]] = []
+    late: dict[str, tuple[Any, ...]] = {}
     begin, wait, wait_for = ImageCopies.begin, ImageCopies.wait, ImageCopies.wait_for
 
-    def begin_late(self: ImageCopies, *copied: Any) -> None:
-        waiting.append(lambda: begin(self, *copied))
+    def begin_late(_: ImageCopies, archive: Path, images: list[CopiedImage], target: Path) -> None:
+        late.update({image.path: (archive, [image], target) for image in images})
 
-    def begin_now() -> None:
-        while waiting:
-            waiting.pop()()
+    def wait_for_late(copies: ImageCopies, path: str, check: Callable[[], None]) -> None:
+        if path in late:
+            begin(copies, *late.pop(path))
+        wait_for(copies, path, check)
 
-    monkeypatch.setattr(ImageCopies, "begin", begin_late)
-    monkeypatch.setattr(ImageCopies, "wait", lambda self, tick: (begin_now(), wait(self, tick)))
-    monkeypatch.setattr(ImageCopies, "wait_for", lambda self, *one: (begin_now(), wait_for(self, *one)))
-    grown = Extended(tmp_path / "after", parent, before, index, changes={removed: {"remove": True}})
-    assert not waiting
+    def wait_for_all(copies: ImageCopies, tick: Tick) -> None:
+        for path in list(late):
+            begin(copies, *late.pop(path))
+        wait(copies, tick)
+
+    for name, late_one in (("begin", begin_late), ("wait_for", wait_for_late), ("wait", wait_for_all)):
+        monkeypatch.setattr(ImageCopies, name, late_one)
+    removed = next(iter(_rows(tmp_path / "before")))
+    samples = tmp_path / "before" / "samples.tar"
+    grown = Extended(
+        tmp_path / "after", parent, before, index, changes={removed: {"remove": True}}, verified=True, samples=samples
+    )
+    assert not late
     prepared_in(tmp_path / "alone", grown.archive)
     assert _tar(tmp_path / "alone") == _tar(grown.out)
-    assert (tmp_path / "alone" / "samples.tar").read_bytes() == (grown.out / "samples.tar").read_bytes()
+
+
+def test_images_that_are_decoded_again_are_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them, as their PNGs are not kept."""
+    parent = zip_files(tmp_path / "parent.zip", _odd_images())
+    before = prepared_in(tmp_path / "before", parent)
+    late: list[tuple[Any, ...]] = []
+    begin, wait = ImageCopies.begin, ImageCopies.wait
+
+    def wait_for_all(copies: ImageCopies, tick: Tick) -> None:
+        while late:
+            begin(copies, *late.pop())
+        wait(copies, tick)
+
+    monkeypatch.setattr(ImageCopies, "begin", lambda _, *copied: late.append(copied))
+    monkeypatch.setattr(ImageCopies, "wait", wait_for_all)
+    changes = {"a/plain.jpg": {"remove": True}}
+    grown = Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, changes=changes)
+    prepared_in(tmp_path / "alone", grown.archive)
+    assert _tar(tmp_path / "alone") == _tar(grown.out)
 
 
 def test_what_is_rejected_once_it_is_written_is_written_whole(tmp_path: Path) -> None:
@@ -350,21 +376,31 @@ def test_what_is_rejected_once_it_is_written_is_written_whole(tmp_path: Path) ->
         assert archive.testzip() is None and len(archive.namelist()) == 11 + 2
 
 
-def test_a_copying_process_that_is_killed_is_named_and_ends_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kills", [1, 2])
+def test_images_are_copied_again_where_a_process_is_killed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     parent = voc_zip(tmp_path / "parent.zip")
     before = prepared_in(tmp_path / "before", parent)
-    monkeypatch.setattr("pipeline.extension.copying._copy", _kill_itself)
-    with pytest.raises(PreparationFailed, match="copied images was killed"):
-        Extended(
-            tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, changes={"p05.jpg": {"remove": True}}
-        )
+    for number in range(kills):
+        (tmp_path / f"kill-{number}").touch()
+    monkeypatch.setattr("pipeline.extension.copying._copy", _copy_or_die)
+    more = (tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE)
+    changes = {"p05.jpg": {"remove": True}}
+    if kills == 1:
+        with zipfile.ZipFile(Extended(*more, changes=changes).archive) as archive:
+            assert archive.testzip() is None
+    else:
+        with pytest.raises(PreparationFailed, match=r"Copying images ended the process \(exit status -9\)"):
+            Extended(*more, changes=changes)
 
 
-def _kill_itself(_: object) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
+def _copy_or_die(batch: Any) -> bytes:
+    """Dies once for each file `kill-...` beside the parent's ZIP."""
+    for file in batch.archive.parent.glob("kill-*"):
+        file.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return copying._copy(batch)
 
 
 def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) -> None:
