@@ -158,7 +158,9 @@ class Settings(BaseSettings):
         description="Memory of the process that prepares or repairs a dataset, beside those that decode. Linux.",
     )
     prepare_seconds: float = Field(
-        6 * 3600.0, gt=0, description="A preparation, a repair or an import that takes longer is ended."
+        6 * 3600.0,
+        gt=0,
+        description="A preparation, an extension with its preparation, a repair or an import that takes longer is ended.",
     )
     train_memory_bytes: int | None = Field(
         None,
