@@ -37,12 +37,15 @@ def write_set(
     with open_tar(out / TAR_FILE) as tar:
         members = (dataset.images, dataset.classes, dataset.splits, dataset.manifest)
 
+        def tick(*_: int) -> None:
+            steps.tick(min(tar.copied, len(dataset.images)), len(dataset.images))  # the manifest is copied, too
+
         def before(image: DatasetImage) -> None:
-            steps.tick(tar.copied, len(dataset.images))
+            tick()
             dataset.wait_for(image)
 
         placed(write_members(tar, *members, before=before))
-        return tar.end(steps.tick)
+        return tar.end(tick)
 
 
 def write_members(
