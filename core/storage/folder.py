@@ -11,9 +11,7 @@ import hashlib
 import json
 import os
 import secrets
-import stat
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +20,8 @@ from core import clock
 from core.domain.errors import RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.free_space import require_free
-from core.storage.locked_files import lock_unless_locked, remove_leftovers
+from core.storage.hard_links import link_lent, link_taken, prune, publish, synced
+from core.storage.locked_files import remove_leftovers
 from core.storage.transfer import (
     chunks_of,
     chunks_of_parts,
@@ -36,8 +35,6 @@ from core.storage.transfer import (
     write_durably,
 )
 
-_LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
-_READING = 0o555  # the rights of a file that has two names
 _CLEAR_EVERY_SECONDS = 600.0  # removes the partial files of processes that died
 
 
@@ -76,8 +73,8 @@ class FolderStore:
         if (known := self.head(key)) is not None:
             return same_or_refused(known, sha256 or sha256_of(path))
         with self._answering(), self._temporary() as partial:
-            if self._link_taken(path, partial):
-                made_for, digest = _synced(partial)
+            if link_taken(path, partial):
+                made_for, digest = synced(partial)
                 return self._name(key, partial, made_for, digest, expected=sha256)
         return self.put(key, path, sha256=sha256, media_type=media_type)
 
@@ -107,31 +104,10 @@ class FolderStore:
         """Publish a file that is on the disk, with a note of its digest."""
         if expected not in (None, digest):
             raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {expected} was promised")
-        if not _publish(partial, self._root / key):
+        if not publish(partial, self._root / key):
             return same_or_refused(self._require(key), digest)  # another put was faster
         self._write_note(key, made_for, digest)
         return StoredObject(key, made_for.st_size, digest)
-
-    def _link_taken(self, path: Path, partial: Path) -> bool:
-        """Make a file read-only, with the rights and the time of one that the store writes now, and give it a second
-        name. False: its bytes have to be copied. It lies on another file system or is another user's, say, or it has
-        another name, so that a writer of that one would change the object.
-        """
-        try:
-            found = path.lstat()
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                return False
-            partial.touch()
-            made = partial.stat()
-            partial.unlink()
-            if (found.st_uid, found.st_gid) != (made.st_uid, made.st_gid):
-                return False
-            path.chmod(stat.S_IMODE(made.st_mode) & _READING)
-            os.utime(path)  # orphans are known by their age
-            os.link(path, partial)
-        except OSError:  # whatever else is wrong fails the copy, too, which names it
-            return False
-        return True
 
     def _require_room(self, size: int) -> None:
         """Raises OutOfSpace. An object of less than a megabyte is always tried: reports and logs are wanted then."""
@@ -148,7 +124,7 @@ class FolderStore:
         known = self._require(key)
         partial = partial_beside(path)
         try:
-            if not _link_lent(self._root / key, partial):
+            if not link_lent(self._root / key, partial):
                 return self.fetch(key, path)
             with self._answering():
                 digest = sha256_of(partial)
@@ -203,7 +179,7 @@ class FolderStore:
                 path.unlink(missing_ok=True)
                 self._note(self._key(path)).unlink(missing_ok=True)
                 deleted += 1
-                _prune(path.parent, self._root)
+                prune(path.parent, self._root)
         return deleted
 
     def list_prefix(self, prefix: str) -> Iterator[tuple[str, datetime]]:
@@ -296,74 +272,6 @@ class FolderStore:
         except OSError as error:
             what = error.strerror or str(error)
             raise Unavailable(f"The object store's folder fails: {what}.", service="store") from error
-
-
-def _synced(path: Path) -> tuple[os.stat_result, str]:
-    """What a file was when its bytes were hashed, and their sha256; it is on the disk."""
-    with path.open("rb") as file, ThreadPoolExecutor(1) as pool:
-        lock_unless_locked(file)
-        found = os.fstat(file.fileno())
-        syncing = pool.submit(os.fsync, file.fileno())  # beside the hashing: 0.6 s less of 2.1 for 1.7 GB
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        syncing.result()
-    return found, digest
-
-
-def _link_lent(target: Path, partial: Path) -> bool:
-    """Give an object a second name, and make it read-only. False: its bytes have to be copied."""
-    try:
-        found = target.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            return False
-        if found.st_mode & ~_READING & 0o777:
-            target.chmod(stat.S_IMODE(found.st_mode) & _READING)
-        os.link(target, partial)
-    except OSError:  # whatever else is wrong fails the copy, too, which names it
-        return False
-    return True
-
-
-def _publish(partial: Path, target: Path) -> bool:
-    """Give the finished file its name; False: the name is taken. One system call, so that one of several puts wins."""
-    for attempt in range(_LINK_ATTEMPTS):
-        _make_durable_folders(target.parent)
-        try:
-            os.link(partial, target)
-            break
-        except FileExistsError:
-            return False
-        except FileNotFoundError:
-            if attempt == _LINK_ATTEMPTS - 1:
-                raise
-    _sync_folder(target.parent)
-    return True
-
-
-def _make_durable_folders(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_durable_folders(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name in a folder survives a power cut only after the folder itself is synced."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _prune(folder: Path, root: Path) -> None:
-    """Remove folders that became empty, up to the root."""
-    while folder != root:
-        try:
-            folder.rmdir()
-        except OSError:
-            return  # not empty, or already gone
-        folder = folder.parent
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -45,7 +45,7 @@ class ByteRange(NamedTuple):
     def copy_to(self, out: io.FileIO) -> None:
         """All of it, to the place of `out`, which moves behind it. Raises OSError where the file ends before."""
         at, left = self.at, self.size
-        with open(self.file, "rb", buffering=0) as handle:  # noqa: PTH123
+        with open(self.file, "rb", buffering=0) as handle:  # noqa: PTH123 - as in `read`
             while left and (copied := _copy_in_kernel(handle.fileno(), out.fileno(), left, at)):
                 at, left = at + copied, left - copied
         if left:

@@ -97,10 +97,7 @@ class DecodingProcess:
         """End it and free what this process holds of it; with that it also ends where its server has died."""
         self.stop()
         self._connection.close()
-        with (
-            _LOCK,
-            suppress(ValueError),
-        ):  # still running after a kill and a second: its parent's end will end it
+        with _LOCK, suppress(ValueError):  # still running after a kill and a second: its parent's end will end it
             self._process.join(_EXIT_SECONDS)
             self._process.close()
 

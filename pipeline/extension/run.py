@@ -49,7 +49,8 @@ def extend(spec: ExtendSpec, scratch: Path, channel: Channel | None = None) -> E
     OutOfSpace."""
     with ImageCopies(processes=spec.processes) as copies:
         extended, made = _write_zip(spec, scratch, copies, StageReporter(channel))
-        prepare(spec.prepare, steps := StageReporter(channel), made)
+        steps = StageReporter(channel)
+        prepare(spec.prepare, steps, made)
         steps.stage("copying")  # what is left, of a set that was rejected
         copies.wait(steps.tick)
     return extended
