@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import traceback
+import weakref
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +57,8 @@ class WarmChild:
         self.stdin = os.fdopen(stdin, "wb")
         self.stdout: IO[bytes] | None = None if stdout is None else os.fdopen(stdout, "rb")
         self._ended = ended  # a pipe, on which the forking process writes the exit status
+        self._reading = threading.Lock()  # several threads may wait for one child
+        weakref.finalize(self, os.close, ended)
 
     def poll(self) -> int | None:
         return self._wait(0)
@@ -73,15 +77,17 @@ class WarmChild:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it is reaped, and its status is still to be written
+                os.kill(self.pid, number)
 
     def close(self) -> None:
         self.stdin.close()
 
     def _wait(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
-            self.returncode = int(os.read(self._ended, 16) or b"-9")
-            os.close(self._ended)
+            with self._reading:
+                if self.returncode is None:
+                    self.returncode = int(os.read(self._ended, 16) or b"-9")
         return self.returncode
 
 

@@ -48,6 +48,7 @@ def serving(platform: Platform, *, port: int | None = None, **settings: Any) -> 
     finally:
         server.should_exit = True
         thread.join(10)
+        assert not getattr(server.lifespan, "shutdown_failed", False), "what the API holds is closed without an error"
 
 
 def _app(platform: Platform) -> FastAPI:
