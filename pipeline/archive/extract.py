@@ -23,8 +23,8 @@ from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.inflate import inflate
 from pipeline.archive.plural import counted
 from pipeline.archive.source import EXTENSION_LOG, REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
-from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, locate_data, read_directory
-from pipeline.archive.zip_rules import validate
+from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, read_directory
+from pipeline.archive.zip_rules import validate, validate_directory
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -67,7 +67,7 @@ def extract(
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
     in_place: bool = False,
-    digests: Mapping[str, str] | None = None,
+    written: Mapping[str, SourceFile] | None = None,
     wanted_name: Callable[[str], bool] | None = None,
 ) -> tuple[ExtractedArchive, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns the extracted files, and notes.
@@ -75,16 +75,16 @@ def extract(
     `tick(done, total)` is called after some files and may raise to stop. `each` receives the files as they are
     extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
     layout writes beside its tar; the disk must have space for it as well. `in_place`: the archive stays, so that what
-    lies in it uncompressed is validated and read there; with `digests`, the sha256 of images by their names, the writer
-    of the archive has read these, and they are not read again. `wanted_name`: whether an entry is extracted, in place
-    of `can_be_data`. Raises Rejected (ArchiveRefused) with all reasons found, before anything is written where the
-    directory shows them; OutOfSpace.
+    lies in it uncompressed is validated and read there. `written`: files by their names, in the
+    places that their writer in this process gave them: neither they nor local headers are read. `wanted_name`: whether
+    an entry is extracted, in place of `can_be_data`. Raises Rejected (ArchiveRefused) with all reasons found,
+    before anything is written where the directory shows them; OutOfSpace.
     """
     try:
         with archive.open("rb") as file:
             head = file.read(HEAD_BYTES)
             entries, directory_at = read_directory(file, head)
-            reasons = validate(file, entries, directory_at)
+            reasons = validate_directory(entries, directory_at) if written else validate(file, entries, directory_at)
     except BrokenArchive as error:
         reasons, entries = [error.finding], []
     if reasons:
@@ -97,7 +97,7 @@ def extract(
     # them is required again when their sizes are known.
     require_space(into, 2 * total + min(total, scratch_bytes))
     files, broken = _inflate_all(
-        archive, wanted, into / EXTRACTED_FILE, threads, tick, each, in_place=in_place, digests=digests or {}
+        archive, wanted, into / EXTRACTED_FILE, threads, tick, each, in_place=in_place, written=written or {}
     )
     if broken:
         raise _refused(sorted(broken, key=lambda finding: finding.path))
@@ -151,7 +151,7 @@ def _inflate_all(
     each: Callable[[list[SourceFile]], None],
     *,
     in_place: bool,
-    digests: Mapping[str, str],
+    written: Mapping[str, SourceFile],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
     starts = list(accumulate((entry.size for entry in wanted), initial=0))
@@ -167,9 +167,12 @@ def _inflate_all(
             handles.append(local.file)
         batch = enumerate(wanted[first : first + _BATCH], start=first)
         return [
-            _validate_in_place(local.file, entry, str(archive), digests.get(entry.name))
-            if in_place and entry.method == STORED
-            else _inflate_or_finding(local.file, entry, name, out.fileno(), starts[number])
+            written.get(entry.name)
+            or (
+                _validate_in_place(local.file, entry, str(archive))
+                if in_place and entry.method == STORED
+                else _inflate_or_finding(local.file, entry, name, out.fileno(), starts[number])
+            )
             for number, entry in batch
         ]
 
@@ -202,9 +205,7 @@ def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, 
     return SourceFile(entry.name, target, entry.size, digest, at)
 
 
-def _validate_in_place(file: BinaryIO, entry: ZipEntry, archive: str, known: str | None) -> SourceFile | Finding:
-    if known is not None and (data_at := locate_data(file, entry)) is not None:
-        return SourceFile(entry.name, archive, entry.size, known, data_at)
+def _validate_in_place(file: BinaryIO, entry: ZipEntry, archive: str) -> SourceFile | Finding:
     try:
         digest = inflate(file, entry, None, 0, hashed=is_image(entry.name))
     except BrokenArchive as error:

@@ -46,6 +46,11 @@ class ZipWriter:
             if kind is None:
                 self._end()
 
+    @property
+    def end(self) -> int:
+        """Where the content of the last file ends in the file."""
+        return self._at
+
     def add(self, name: str, content: bytes) -> None:
         self._add(name, len(content), crc32(content), [content])
 

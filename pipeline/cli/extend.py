@@ -27,15 +27,18 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _extend(spec: ExtendSpec, channel: Channel) -> None:
-    from pipeline.decode.process import start_server
+    # Imported here: they load numpy and Pillow, which `--help` does not need.
+    from pipeline.prepare.dataset_plots import drawing_plots
 
-    start_server()  # beside the imports that follow
-    # Imported here: they load Pillow, which `--help` does not need.
-    from pipeline.extension.run import extend
-    from pipeline.prepare.result import rejection
+    prepared = spec.prepare
+    with (
+        drawing_plots(prepared.out, processes=prepared.processes) as begin_plots,  # it imports beside this process
+        tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch,
+    ):
+        from pipeline.extension.run import extend
+        from pipeline.prepare.result import rejection
 
-    with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
         try:
-            write_result(spec.out, extend(spec, Path(scratch), channel))
+            write_result(spec.out, extend(spec, Path(scratch), channel, begin_plots))
         except Rejected as rejected:
             write_result(spec.out, rejection(rejected, spec.out))

@@ -5,14 +5,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 from zlib import crc32
 
 from core.domain.errors import PreparationFailed
-from pipeline.archive.byte_range import ByteRange
-from pipeline.archive.inflate import blocks_of, write_at
+from pipeline.archive.byte_range import COPY_BYTES, ByteRange, write_at
+from pipeline.archive.inflate import blocks_of
 from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, locate_data
 from pipeline.decode.pool import Crash, DecodePool
 
@@ -44,41 +45,49 @@ class _Failure(NamedTuple):
 
 
 class ImageCopies:
-    """Copies images of one ZIP into another, in up to `processes` processes, until its context is left."""
+    """Copies images of one ZIP into another, until its context is left: in up to `processes` processes where they are
+    inflated or hashed, else in one. Those that write one file wait for each other: two that only copy take a third more
+    of the processor than one."""
 
     def __init__(self, *, processes: int) -> None:
-        self._pool = DecodePool(_copy, parse=_failure, processes=processes, writes=True)
+        self._processes = processes
+        self._held = ExitStack()
+        self._pool: DecodePool[_Batch, _Failure] | None = None
         self._batches: dict[str, int] = {}  # path -> number of the task
         self._count = 0
         self._is_whole = True
 
     def __enter__(self) -> Self:
-        self._pool.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._pool.__exit__(*error)
+        self._held.__exit__(*error)
 
     def begin(self, archive: Path, images: list[CopiedImage], target: Path) -> None:
-        """Copy images of `archive` to their places in `target`."""
+        """Copy images of `archive` to their places in `target`. The first of them decide how many processes there
+        are."""
         batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
         for number, batch in enumerate(batches, start=self._count):
             self._batches |= {image.path: number for image in batch}
         self._count += len(batches)
         self._is_whole = not self._count
+        if self._pool is None:
+            computed = any(image.entry.method != STORED or image.sha256 for image in images)
+            pool = DecodePool(_copy, parse=_failure, processes=self._processes if computed else 1, writes=True)
+            self._pool = self._held.enter_context(pool)
         self._pool.submit(_Batch(archive, target, batch) for batch in batches)
 
     def wait(self, tick: Tick) -> None:
         """Until all that was begun is done; `tick(done, total)` may raise to stop. Raises PreparationFailed for an
         image that cannot be read or is another one, OSError."""
-        if not self._is_whole:
+        if self._pool and not self._is_whole:
             for answer in self._pool.answers(tick):
                 _raise_failure(answer)
             self._is_whole = True
 
     def wait_for(self, path: str, check: Callable[[], None]) -> None:
         """As `wait`, for one image of the revision, or for nothing where its bytes are not copied."""
-        if not self._is_whole and (number := self._batches.get(path)) is not None:
+        if self._pool and not self._is_whole and (number := self._batches.get(path)) is not None:
             _raise_failure(self._pool.answer(number, check))
 
 
@@ -96,10 +105,11 @@ def _failure(reply: bytes) -> _Failure:
 
 
 def _copy(batch: _Batch) -> bytes:
+    buffer = bytearray(COPY_BYTES)
     try:
         with batch.archive.open("rb") as file, batch.target.open("r+b", buffering=0) as out:
             for image in batch.images:
-                _copy_image(file, image, out)
+                _copy_image(file, image, out, buffer)
     except OSError as error:
         return json.dumps(_Failure(error.errno or errno.EIO, "", "")).encode()
     except PreparationFailed as error:
@@ -107,14 +117,13 @@ def _copy(batch: _Batch) -> bytes:
     return json.dumps(_Failure(0, "", "")).encode()
 
 
-def _copy_image(file: BinaryIO, image: CopiedImage, out: FileIO) -> None:
+def _copy_image(file: BinaryIO, image: CopiedImage, out: FileIO, buffer: bytearray) -> None:
     """Raises PreparationFailed where its bytes are others than those that were prepared."""
     entry, digest = image.entry, hashlib.sha256()
     size = crc = 0
     try:
         if entry.method == STORED and not image.sha256 and (data_at := locate_data(file, entry)) is not None:
-            out.seek(image.at)
-            ByteRange(file.name, data_at, entry.size).copy_to(out)
+            ByteRange(file.name, data_at, entry.size).copy_to(out.fileno(), image.at, buffer)
             return
         for block in blocks_of(file, entry):
             write_at(out.fileno(), block, image.at + size)

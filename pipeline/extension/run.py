@@ -25,7 +25,8 @@ from pipeline.extension.write_zip import write_revision
 from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
 from pipeline.hub.uploaded_tables import extract_dataset, read_plain_archive
-from pipeline.index.known import find_known
+from pipeline.index.known import find_known, read_known
+from pipeline.prepare.dataset_plots import BeginPlots
 from pipeline.prepare.made import MadeArchive
 from pipeline.prepare.result import most_severe_first
 from pipeline.prepare.run import prepare, reject_errors
@@ -42,15 +43,18 @@ class _Read(NamedTuple):
     findings: list[Finding]
 
 
-def extend(spec: ExtendSpec, scratch: Path, channel: Channel | None = None) -> ExtendedArchive:
-    """Writes the ZIP `spec.prepare.archive`, and what its preparation writes, with the result of that.
+def extend(
+    spec: ExtendSpec, scratch: Path, channel: Channel | None = None, begin_plots: BeginPlots | None = None
+) -> ExtendedArchive:
+    """Writes the ZIP `spec.prepare.archive`, and what its preparation writes, with the result of that. `begin_plots`:
+    see `prepare`.
 
     Raises Rejected where what is added cannot be used or too little remains, and RunCancelled, PreparationFailed,
     OutOfSpace."""
     with ImageCopies(processes=spec.processes) as copies:
         extended, made = _write_zip(spec, scratch, copies, StageReporter(channel))
         steps = StageReporter(channel)
-        prepare(spec.prepare, steps, made)
+        prepare(spec.prepare, steps, made, begin_plots)
         steps.stage("copying")  # what is left, of a set that was rejected
         copies.wait(steps.tick)
     return extended
@@ -73,6 +77,7 @@ def _write_zip(
             scratch=scratch,
             directory=directory,
         )
+        known = read_known(spec.index)  # as long as the images that are added are decoded
         read = additions()
     corrections = read_changes(spec.changes) if spec.changes else {}
     steps.stage("merging")
@@ -80,11 +85,14 @@ def _write_zip(
     steps.stage("writing")
     total = sum(image.source.bytes for image in grown.revision.images)
     require_space(spec.out, 2 * total)  # the ZIP, and the tar that is written while images are copied into the ZIP
-    write_revision(grown.revision, parent, _log(read, grown), spec.prepare.archive, steps, copies=copies)
+    log = _log(read, grown)
+    files = write_revision(grown.revision, parent, log, spec.prepare.archive, steps, copies=copies)
     extended = ExtendedArchive(
         images=len(grown.revision.images), added=grown.added, replaced=grown.replaced, left_out=grown.left_out
     )
-    return extended, MadeArchive.of(grown.revision.images, wait=copies.wait, wait_for=copies.wait_for)
+    images = grown.revision.images
+    made = MadeArchive.of(images, files=files, log=log, known=known, wait=copies.wait, wait_for=copies.wait_for)
+    return extended, made
 
 
 @contextmanager

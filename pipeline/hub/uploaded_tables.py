@@ -56,7 +56,7 @@ def extract_dataset(
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
     in_place: bool = False,
-    digests: Mapping[str, str] | None = None,
+    written: Mapping[str, SourceFile] | None = None,
     keep: str = "",
 ) -> tuple[ExtractedArchive, list[Finding]]:
     """As `extract`; of an archive of tables the images and rows that are in them. `into` stays as long as the files.
@@ -75,7 +75,7 @@ def extract_dataset(
             each=each,
             scratch_bytes=scratch_bytes,
             in_place=in_place,
-            digests=digests,
+            written=written,
         )
 
     source, findings = extracted(archive, into, in_place=in_place)

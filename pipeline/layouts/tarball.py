@@ -11,11 +11,13 @@ from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
 
-from pipeline.archive.byte_range import ByteRange
+from pipeline.archive.byte_range import COPY_BYTES, ByteRange, write_at
 
 _SMALL = 1 << 16  # bytes: a range up to this size is read with others, and all are written at once
-_BUFFER = 1 << 19
-_WAITING = 4096  # members and their headers that wait to be written
+_GROUP = 1 << 19  # bytes that one thread writes at once, about
+_CONTENT = 1 << 16  # of them, that are in memory
+_WAITING = 1024  # groups
+_THREADS = 2  # more wait for each other: a file is written by one at a time, and only reading is beside it
 _TICK_SECONDS = 0.1
 
 
@@ -44,107 +46,142 @@ def open_tar(target: Path) -> Iterator["TarWriter"]:
             tar.stop()
 
 
+class _Group(NamedTuple):
+    """What follows each other in the tar, from `at` on, with the ends of so many ranges."""
+
+    at: int
+    parts: list[bytes | ByteRange]
+    ranges: int
+
+
 class TarWriter:
     """The caller adds members in the order of their names, so that the bytes depend on the files alone.
 
-    A thread writes them, so that the caller may do something else meanwhile: what fails there, an OSError as a rule, is
+    Threads write them, so that the caller may do something else meanwhile: what fails there, an OSError as a rule, is
     raised by a later call. They are not hashed: whoever stores the tar reads it for that.
     """
 
     def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self._todo: Queue[bytes | ByteRange | None] = Queue(_WAITING)
-        self._unwritten = bytearray()
+        self._out = file.fileno()
+        self._todo: Queue[_Group | None] = Queue(_WAITING)
         self._size = 0
+        self._group = _Group(0, [], 0)
+        self._content_bytes = 0  # of it, in memory
         self._ranges = 0
         self.copied = 0  # of them
         self._stopped = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._write_all, name="tar")
-        self._thread.start()
+        self._lock = threading.Lock()  # guards `copied`
+        self._threads = [threading.Thread(target=self._write_all, name="tar") for _ in range(_THREADS)]
+        for thread in self._threads:
+            thread.start()
 
     def add(self, name: str, content: bytes) -> int:
         """Returns where in the tar the content begins."""
         at = self._size + tarfile.BLOCKSIZE
-        self._put(_header(name, len(content)) + content + _padding(len(content), tarfile.BLOCKSIZE))
+        self._add(_header(name, len(content)) + content + _padding(len(content), tarfile.BLOCKSIZE))
         return at
 
     def add_range(self, name: str, byte_range: ByteRange) -> int:
         """As `add`. An error where the file ends before the range does."""
-        self._put(_header(name, byte_range.size))
+        self._add(_header(name, byte_range.size))
         at = self._size
+        for part in _divided(byte_range):
+            self._group.parts.append(part)
+            self._size += part.size
+            self._submit_whole_group()
         self._ranges += 1
-        self._size += byte_range.size
-        self._todo.put(byte_range)
-        self._put(_padding(byte_range.size, tarfile.BLOCKSIZE))
+        self._group = self._group._replace(ranges=self._group.ranges + 1)
+        self._add(_padding(byte_range.size, tarfile.BLOCKSIZE))
         return at
 
     def end(self, tick: Callable[[int, int], None] = lambda *_: None) -> int:
         """Waits until all is written. `tick(ranges written, all of them)` may raise to stop. Returns the size in
         bytes."""
         blocks = bytes(2 * tarfile.BLOCKSIZE)
-        self._put(blocks + _padding(self._size + len(blocks), tarfile.RECORDSIZE))
-        self._todo.put(None)
-        while self._thread.is_alive():
-            self._thread.join(_TICK_SECONDS)
-            tick(self.copied, self._ranges)
+        self._add(blocks + _padding(self._size + len(blocks), tarfile.RECORDSIZE))
+        self._submit()
+        for thread in self._end_threads():
+            while thread.is_alive():
+                thread.join(_TICK_SECONDS)
+                tick(self.copied, self._ranges)
         self._raise_error()
         return self._size
 
     def flush(self) -> None:
         """Waits until what was added is written: its files may change then."""
+        self._submit()
         self._todo.join()
         self._raise_error()
 
     def stop(self) -> None:
-        """End the thread, without what it has not written."""
+        """End the threads, without what they have not written."""
         self._stopped = True
-        if self._thread.is_alive():
-            self._todo.put(None)
-            self._thread.join()
+        for thread in self._end_threads():
+            thread.join()
 
-    def _put(self, content: bytes) -> None:
-        self._raise_error()
+    def _add(self, content: bytes) -> None:
         if content:
+            self._group.parts.append(content)
+            self._content_bytes += len(content)
             self._size += len(content)
-            self._todo.put(content)
+            self._submit_whole_group()
+
+    def _submit_whole_group(self) -> None:
+        if self._size - self._group.at >= _GROUP or self._content_bytes >= _CONTENT:
+            self._submit()
+
+    def _submit(self) -> None:
+        self._raise_error()
+        self._todo.put(self._group)
+        self._group, self._content_bytes = _Group(self._size, [], 0), 0
+
+    def _end_threads(self) -> list[threading.Thread]:
+        """Those that will end."""
+        ending = [thread for thread in self._threads if thread.is_alive()]
+        for _ in ending:
+            self._todo.put(None)
+        return ending
 
     def _raise_error(self) -> None:
         if self._error:
             raise self._error
 
     def _write_all(self) -> None:
-        is_open = True
-        while is_open:
-            part = self._todo.get()
-            is_open = part is not None
+        buffer = bytearray(COPY_BYTES)
+        while (group := self._todo.get()) is not None:
             if not (self._stopped or self._error):
                 try:
-                    self._write(part)
+                    self._write(group, buffer)
                 except BaseException as error:  # noqa: BLE001 - raised again by the caller's next call
                     self._error = error
             self._todo.task_done()
+        self._todo.task_done()
 
-    def _write(self, part: bytes | ByteRange | None) -> None:
-        if part is None:
-            self._write_waiting()
-        elif isinstance(part, bytes):
-            self._unwritten += part
-        elif part.size <= _SMALL:
-            self._unwritten += part.read()
-            self.copied += 1
-        else:
-            self._write_waiting()
-            part.copy_to(self._file)
-            self.copied += 1
-        if len(self._unwritten) >= _BUFFER:
-            self._write_waiting()
+    def _write(self, group: _Group, buffer: bytearray) -> None:
+        """What is small is written at once."""
+        at, waiting = group.at, bytearray()
+        for part in group.parts:
+            if isinstance(part, bytes):
+                waiting += part
+            elif part.size <= _SMALL:
+                waiting += part.read()
+            else:
+                write_at(self._out, waiting, at)
+                at, waiting = at + len(waiting), bytearray()
+                part.copy_to(self._out, at, buffer)
+                at += part.size
+        write_at(self._out, waiting, at)
+        with self._lock:
+            self.copied += group.ranges
 
-    def _write_waiting(self) -> None:
-        left = memoryview(self._unwritten)
-        while left:
-            left = left[self._file.write(left) :]
-        self._unwritten = bytearray()
+
+def _divided(byte_range: ByteRange) -> list[ByteRange]:
+    """Into what one thread copies at once; one that is empty into nothing."""
+    if 0 < byte_range.size <= _GROUP:
+        return [byte_range]
+    file, first, size = byte_range
+    return [ByteRange(file, first + at, min(_GROUP, size - at)) for at in range(0, size, _GROUP)]
 
 
 def _padding(size: int, multiple: int) -> bytes:

@@ -1,9 +1,11 @@
-"""What the process that wrote an archive knows of it, so that its preparation neither hashes nor decodes it again."""
+"""What the process that wrote an archive knows of it, so that its preparation neither reads nor decodes it again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from core.domain.findings import Finding
+from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import ImageFacts, facts_from
 
@@ -16,14 +18,16 @@ def _is_there(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MadeArchive:
-    """`digests`: the sha256 of each image, by its name. `facts`: by the sha256, of images that were decoded for it.
+    """`files`: each image in the archive, by its name. `log`: the findings that are in it. `facts`: by the sha256, of
+    images that are not decoded again.
 
     `wait` returns once the bytes of all images are in it, and calls a tick that may raise to stop; `wait_for` once
     those of one are, by its name, and calls a check. Before that it is whole but for them. Both raise
     PreparationFailed, OSError.
     """
 
-    digests: dict[str, str] = field(default_factory=dict)
+    files: dict[str, SourceFile] = field(default_factory=dict)
+    log: list[Finding] = field(default_factory=list)
     facts: dict[str, ImageFacts] = field(default_factory=dict)
     wait: Callable[[Tick], None] = _is_there
     wait_for: Callable[[str, Callable[[], None]], None] = _is_there
@@ -33,13 +37,15 @@ class MadeArchive:
         cls,
         images: Iterable[DatasetImage],
         *,
+        files: dict[str, SourceFile],
+        log: list[Finding],
+        known: Mapping[str, ImageFacts],
         wait: Callable[[Tick], None],
         wait_for: Callable[[str, Callable[[], None]], None],
     ) -> Self:
-        """Of images under their paths. Those without traits are decoded by the preparation."""
-        digests, facts = {}, {}
+        """Of images under their paths. Those without traits are decoded by the preparation, unless they are known."""
+        facts = dict(known)
         for image in images:
-            digests[image.path] = image.sha256
             if image.traits is not None:
                 facts[image.sha256] = facts_from(
                     image.traits,
@@ -50,4 +56,4 @@ class MadeArchive:
                     brightness=image.brightness,
                     blur=image.blur,
                 )
-        return cls(digests, facts, wait, wait_for)
+        return cls(files, log, facts, wait, wait_for)

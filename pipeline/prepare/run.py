@@ -8,6 +8,7 @@ the same fingerprint is stored already.
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,21 +70,27 @@ class DatasetSplit(NamedTuple):
     findings: list[Finding]
 
 
-def prepare(spec: PrepareSpec, steps: StageReporter, made: MadeArchive | None = None) -> Prepared | Rejection:
+def prepare(
+    spec: PrepareSpec,
+    steps: StageReporter,
+    made: MadeArchive | None = None,
+    begin_plots: BeginPlots | None = None,
+) -> Prepared | Rejection:
     """Write everything below `spec.out`, result.json last, and return that. Raises RunCancelled, DarkroomError.
 
-    `made`: what this process knows of the archive, where it has just written it."""
+    `made`: what this process knows of the archive, where it has just written it. `begin_plots`: of the process that
+    draws them, where it is started already."""
     out = spec.out
     if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
         raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
-    log = _read_log(spec)
-    known = read_known(spec.known) if spec.known else {}
+    log = made.log[: limits.MAX_FINDINGS_KEPT] if made else _read_log(spec)
+    known = read_known(spec.known) if spec.known and not made else {}
     result: Prepared | Rejection
     try:
-        with drawing_plots(out, processes=spec.processes) as begin_plots:
+        with nullcontext(begin_plots) if begin_plots else drawing_plots(out, processes=spec.processes) as begin:
             dataset = validate_archive(
                 spec.archive,
                 scratch,
@@ -95,7 +102,7 @@ def prepare(spec: PrepareSpec, steps: StageReporter, made: MadeArchive | None = 
                 exclusion=exclusion_of(spec),
             )
             dataset = replace(dataset, findings=_with_log(dataset.findings, log))
-            result = _write(dataset, spec, steps, started, begin_plots)
+            result = _write(dataset, spec, steps, started, begin)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
     finally:
@@ -148,7 +155,7 @@ def validate_archive(
     their sha256, which are not decoded; `made`: see `prepare`. Raises Rejected with everything found,
     RunCancelled, OutOfSpace."""
     made = made or MadeArchive()
-    known = {**(known or {}), **made.facts}
+    known = made.facts or known or {}
     raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known, made=made)
     count = len(raw.items)
     if exclusion is not None and options.split != "keep":  # its own test images might get into train
@@ -215,7 +222,7 @@ def _extract_and_read(
             each=inspect,
             scratch_bytes=MAX_SCRATCH_BYTES,
             in_place=True,
-            digests=made.digests,
+            written=made.files,
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings, background=options.background, split=options.split)

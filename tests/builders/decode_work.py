@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import stat
 import struct
 import time
@@ -94,3 +95,11 @@ def _running(processes: list[psutil.Process]) -> list[psutil.Process]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def pages_taken_again(task: int) -> bytes:
+    """How many pages of memory the system gives for a block of `task` bytes, once one as large was freed."""
+    len(b"x" * task)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    len(b"x" * task)
+    return str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before).encode()

@@ -216,7 +216,8 @@ def _import(libraries: str, home: Path) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a fork has no threads but its own
         for module in _OF_PREPARATIONS:
             import_module(module)
-        import_module("pipeline.prepare.run").drawing_plots = touching_plots
+        for module in ("pipeline.prepare.run", "pipeline.prepare.dataset_plots"):
+            import_module(module).drawing_plots = touching_plots
         _share_fork_server()
         return
     if libraries == WORKERS:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tests.builders.decode_work import (
     hostile_reply,
     kill,
     kill_stuck,
+    pages_taken_again,
     stuck,
 )
 from tests.builders.voc import image_bytes
@@ -180,6 +182,13 @@ def test_a_decoder_has_a_limit_of_memory_and_writes_no_file(tmp_path: Path) -> N
     with _beside(read_limits):
         decoded(stuck, [(str(tmp_path / "stuck"), 2)])
     assert limits == {"memory": (child.MEMORY_BYTES,) * 2, "file": (0, 0)}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only of glibc it is known how")
+def test_memory_of_one_image_is_that_of_the_next() -> None:
+    megabytes = [1, 4, 16]
+    for size, pages in zip(megabytes, decoded(pages_taken_again, [size << 20 for size in megabytes]), strict=True):
+        assert isinstance(pages, bytes) and int(pages) < size << 20 >> 14, "a quarter of its pages of 4 KiB"
 
 
 def test_an_image_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

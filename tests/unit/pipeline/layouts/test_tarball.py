@@ -1,7 +1,6 @@
 """A tar is written in a thread: its bytes are those that were added, and an error of writing is raised."""
 
 import errno
-import os
 import tarfile
 import threading
 from pathlib import Path
@@ -12,25 +11,10 @@ from pipeline.archive.byte_range import ByteRange
 from pipeline.layouts.tarball import open_tar
 from pipeline.process.child import RunCancelled
 
-_MANY = 5 << 19  # bytes: more than are read at once
-SIZES = (0, 3, 511, 512, 1 << 16, (1 << 16) + 1, _MANY)
+_MANY = 5 << 19  # bytes: more than one thread writes at once
+SIZES = (0, 3, 511, 512, 1 << 16, (1 << 16) + 1, (1 << 19) - 1, 1 << 19, (1 << 19) + 1, _MANY)
 
 
-@pytest.fixture(params=["kernel", "refused", "missing"])
-def copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """By the kernel; where the kernel refuses, as for files on two file systems; on a system without the call."""
-    if request.param == "refused":
-        monkeypatch.setattr(os, "copy_file_range", _refuse, raising=False)
-    elif request.param == "missing":
-        monkeypatch.delattr(os, "copy_file_range", raising=False)
-    return str(request.param)
-
-
-def _refuse(*_: int) -> int:
-    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-
-@pytest.mark.usefixtures("copied")
 def test_what_was_added_is_read_back(tmp_path: Path) -> None:
     content = bytes(range(256)) * (_MANY // 256) + b"end"
     source = tmp_path / "source"
@@ -47,7 +31,6 @@ def test_what_was_added_is_read_back(tmp_path: Path) -> None:
         assert [(member.name, member.size) for member in read] == [("a", 3), *((f"b{size}", size) for size in SIZES)]
 
 
-@pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize("size", [9, _MANY])
 def test_a_file_that_ends_too_early_is_an_error(tmp_path: Path, size: int) -> None:
     source = tmp_path / "source"
@@ -57,7 +40,6 @@ def test_a_file_that_ends_too_early_is_an_error(tmp_path: Path, size: int) -> No
         tar.end()
 
 
-@pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize("size", [3, _MANY])
 def test_a_full_disk_is_an_error(tmp_path: Path, size: int) -> None:
     source = tmp_path / "source"
