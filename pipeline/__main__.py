@@ -44,7 +44,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "devices": ("pipeline.cli.devices", "print what this machine computes on: processor, GPUs, engines"),
 }
 _READ_DATASETS = frozenset({"prepare", "fingerprint", "repair", "extend", "export-dataset"})
-_DECODE_DATASETS = _READ_DATASETS - {"export-dataset"}
 
 
 def run(argv: list[str]) -> int:
@@ -73,7 +72,7 @@ if __name__ == "__main__":
         # A million small objects without a cycle among them: a collection every 700 costs a tenth of the reading.
         gc.set_threshold(100_000)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting its threads takes as long as importing numpy
-        if sys.argv[1] in _DECODE_DATASETS and not {"-h", "--help"}.intersection(sys.argv):
+        if "--supervised" in sys.argv:  # a worker's arguments are right
             import_module("pipeline.decode.process").start_server()  # beside the imports that follow
     status = run(sys.argv[1:])
     gc.freeze()  # else the interpreter collects once more at its end: 0.05 s where numpy and matplotlib were used

@@ -53,7 +53,8 @@ class ByteRange(NamedTuple):
             while left:
                 read = handle.readinto(view[:left])
                 if not read:
-                    raise OSError(f"{self.file} ends at {handle.tell()}, before {self.at + self.size}.")
+                    end = self.at + self.size
+                    raise OSError(f"{self.file} ends at {end - left}, before {end}.")
                 write_at(out, view[:read], at)
                 left, at = left - read, at + read
 

@@ -58,6 +58,9 @@ def main(args: argparse.Namespace) -> int:
         )
     except (OSError, ValidationError, ConfigInvalid) as error:
         return complain("prepare", args.config, error)
+    from pipeline.decode.process import start_server
+
+    start_server()  # beside the import that follows
     from pipeline.prepare.run import prepare  # it loads Pillow, which `--help` does not need
 
     status = run_child(

@@ -9,6 +9,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -48,7 +49,8 @@ def serve(connection: Connection, work: Callable[[Any], bytes], seconds: float, 
 def _keep_freed_memory() -> None:
     """What a task frees stays for the next one: glibc gives the system back what an image took, and to have it again
     takes as long as inflating the image. Of no effect with other libraries."""
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+    with suppress(AttributeError, OSError):  # OSError: Python itself is linked statically
+        mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)
 

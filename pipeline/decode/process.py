@@ -103,9 +103,13 @@ class DecodingProcess:
 
 
 def start_server() -> None:
-    """Starts the fork server, which imports for 0.3 s, ahead of the first process that it is to fork."""
-    if isinstance(_context(), ForkServerContext):
-        forkserver.ensure_running()
+    """Starts the fork server, which imports for 0.3 s, ahead of the first process that it is to fork.
+
+    Where it cannot be started now, that process starts it.
+    """
+    with suppress(OSError):
+        if isinstance(_context(), ForkServerContext):
+            forkserver.ensure_running()
 
 
 def _context() -> ForkServerContext | SpawnContext:

@@ -64,8 +64,8 @@ class ImageCopies:
         self._held.__exit__(*error)
 
     def begin(self, archive: Path, images: list[CopiedImage], target: Path) -> None:
-        """Copy images of `archive` to their places in `target`. The first of them decide how many processes there
-        are."""
+        """Copy images of `archive` to their places in `target`. The first ones, for all, decide how many
+        processes there are."""
         batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
         for number, batch in enumerate(batches, start=self._count):
             self._batches |= {image.path: number for image in batch}

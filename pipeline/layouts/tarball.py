@@ -14,10 +14,10 @@ from typing import NamedTuple
 from pipeline.archive.byte_range import COPY_BYTES, ByteRange, write_at
 
 _SMALL = 1 << 16  # bytes: a range up to this size is read with others, and all are written at once
-_GROUP = 1 << 19  # bytes that one thread writes at once, about
-_CONTENT = 1 << 16  # of them, that are in memory
+_GROUP = 1 << 19  # bytes after which a thread is given them to write
+_CONTENT = 1 << 16  # or so many bytes of headers and contents, which wait in memory
 _WAITING = 1024  # groups
-_THREADS = 2  # more wait for each other: a file is written by one at a time, and only reading is beside it
+_THREADS = 2  # a file is written by one thread at a time; the other one reads meanwhile
 _TICK_SECONDS = 0.1
 
 
@@ -72,9 +72,14 @@ class TarWriter:
         self._stopped = False
         self._error: BaseException | None = None
         self._lock = threading.Lock()  # guards `copied`
-        self._threads = [threading.Thread(target=self._write_all, name="tar") for _ in range(_THREADS)]
-        for thread in self._threads:
-            thread.start()
+        buffers = [bytearray(COPY_BYTES) for _ in range(_THREADS)]  # here, where a lack of memory is seen
+        self._threads = [threading.Thread(target=self._write_all, args=(each,), name="tar") for each in buffers]
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # there is no memory for its stack
+            self.stop()
+            raise
 
     def add(self, name: str, content: bytes) -> int:
         """Returns where in the tar the content begins."""
@@ -106,6 +111,7 @@ class TarWriter:
                 thread.join(_TICK_SECONDS)
                 tick(self.copied, self._ranges)
         self._raise_error()
+        tick(self.copied, self._ranges)
         return self._size
 
     def flush(self) -> None:
@@ -147,8 +153,7 @@ class TarWriter:
         if self._error:
             raise self._error
 
-    def _write_all(self) -> None:
-        buffer = bytearray(COPY_BYTES)
+    def _write_all(self, buffer: bytearray) -> None:
         while (group := self._todo.get()) is not None:
             if not (self._stopped or self._error):
                 try:

@@ -4,7 +4,7 @@ import resource
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """Limit what this process allocates, and each process that it starts by itself. Linux; of no effect elsewhere.
+    """Limit what this process allocates, and each process that it starts later. Linux; of no effect elsewhere.
 
     It is private writable memory (RLIMIT_DATA), not address space (RLIMIT_AS): torch and numpy map far more than they
     use, such as files of weights and the stacks and pools of their threads.

@@ -65,7 +65,7 @@ class ExtendSpec(ChildSpec):
     options: PrepareOptions  # with which what is added is read
     fractions: dict[str, float] | None = None  # of val and test; None: those of the dataset
     processes: int = Field(ge=1)
-    prepare: PrepareSpec  # of the ZIP, which is written to its `archive`
+    prepare: PrepareSpec  # of the ZIP, which is written to its `archive`; `known` is that of `index`
 
 
 @dataclass(frozen=True, slots=True)

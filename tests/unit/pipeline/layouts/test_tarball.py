@@ -19,11 +19,13 @@ def test_what_was_added_is_read_back(tmp_path: Path) -> None:
     content = bytes(range(256)) * (_MANY // 256) + b"end"
     source = tmp_path / "source"
     source.write_bytes(content)
+    ticks: list[tuple[int, int]] = []
     with open_tar(tmp_path / "out.tar") as tar:
         first = tar.add("a", b"few")
         places = [tar.add_range(f"b{size}", ByteRange(str(source), 3, size)) for size in SIZES]
-        written = tar.end()
+        written = tar.end(lambda *done: ticks.append(done))
     archived = (tmp_path / "out.tar").read_bytes()
+    assert ticks[-1] == (len(SIZES), len(SIZES))
     assert len(archived) == written and archived[first : first + 3] == b"few"
     for at, size in zip(places, SIZES, strict=True):
         assert archived[at : at + size] == content[3 : 3 + size]
@@ -80,7 +82,25 @@ def test_who_waits_may_stop_it_and_its_thread_ends(tmp_path: Path) -> None:
     assert threading.active_count() == before and ticks[0][1] == 6000
 
 
-def test_whatever_fails_in_the_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_a_thread_that_does_not_start_is_an_error_and_no_other_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, start = threading.active_count(), threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError), open_tar(tmp_path / "out.tar"):
+        pass
+    assert started and threading.active_count() == before
+
+
+def test_whatever_fails_in_a_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path) -> None:
     class Unreadable(ByteRange):
         def read(self, most: int | None = None) -> bytes:  # noqa: ARG002 - as the original
             raise MemoryError
