@@ -15,8 +15,8 @@ from pipeline.archive.byte_range import COPY_BYTES, ByteRange, write_at
 
 _SMALL = 1 << 16  # bytes: a range up to this size is read with others, and all are written at once
 _GROUP = 1 << 19  # bytes after which a thread is given them to write
-_CONTENT = 1 << 16  # or so many bytes of headers and contents, which wait in memory
-_WAITING = 1024  # groups
+_CONTENT = 1 << 14  # or so many bytes of headers and contents, which wait in memory
+_WAITING = 512  # groups: 8 MiB in memory
 _THREADS = 2  # a file is written by one thread at a time; the other one reads meanwhile
 _TICK_SECONDS = 0.1
 
