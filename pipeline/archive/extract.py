@@ -75,10 +75,10 @@ def extract(
     `tick(done, total)` is called after some files and may raise to stop. `each` receives the files as they are
     extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
     layout writes beside its tar; the disk must have space for it as well. `in_place`: the archive stays, so that what
-    lies in it uncompressed is validated and read there. `written`: files by their names, in the
-    places that their writer in this process gave them: neither they nor local headers are read. `wanted_name`: whether
-    an entry is extracted, in place of `can_be_data`. Raises Rejected (ArchiveRefused) with all reasons found,
-    before anything is written where the directory shows them; OutOfSpace.
+    lies in it uncompressed is validated and read there. `written`: files by their names, where this process has just
+    written them: neither they nor any local header is read. `wanted_name`: whether an entry is extracted, in place of
+    `can_be_data`. Raises Rejected (ArchiveRefused) with all reasons found, before anything is written where the
+    directory shows them; OutOfSpace.
     """
     try:
         with archive.open("rb") as file:

@@ -47,7 +47,7 @@ def open_tar(target: Path) -> Iterator["TarWriter"]:
 
 
 class _Group(NamedTuple):
-    """What follows each other in the tar, from `at` on, with the ends of so many ranges."""
+    """Parts that follow each other in the tar, from `at` on. `ranges`: so many have ended since the group before."""
 
     at: int
     parts: list[bytes | ByteRange]

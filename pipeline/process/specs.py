@@ -65,7 +65,7 @@ class ExtendSpec(ChildSpec):
     options: PrepareOptions  # with which what is added is read
     fractions: dict[str, float] | None = None  # of val and test; None: those of the dataset
     processes: int = Field(ge=1)
-    prepare: PrepareSpec  # of the ZIP, which is written to its `archive`; `known` is that of `index`
+    prepare: PrepareSpec  # of the ZIP, which is written to its `archive`; `index` is read in place of its `known`
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def test_a_decoder_has_a_limit_of_memory_and_writes_no_file(tmp_path: Path) -> N
     assert limits == {"memory": (child.MEMORY_BYTES,) * 2, "file": (0, 0)}
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only of glibc it is known how")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt(3) is a function of glibc")
 def test_memory_of_one_image_is_that_of_the_next() -> None:
     megabytes = [1, 4, 16]
     for size, pages in zip(megabytes, decoded(pages_taken_again, [size << 20 for size in megabytes]), strict=True):

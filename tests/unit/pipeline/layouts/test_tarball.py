@@ -1,4 +1,4 @@
-"""A tar is written in a thread: its bytes are those that were added, and an error of writing is raised."""
+"""A tar is written in threads: its bytes are those that were added, and an error of writing is raised."""
 
 import errno
 import tarfile
